@@ -1,0 +1,1 @@
+"""What a callflow says, and how it proceeds."""

@@ -1,0 +1,1 @@
+"""The running service: edge, call pool, media, speech, store and API."""

@@ -1,0 +1,95 @@
+"""What the edge and the pool say to each other about a call.
+
+The edge asks for a seat; the pool answers with the loopback address of a call process that already
+knows the order.  The edge then relays the INVITE there with ``sip:<call_id>@host:port`` as
+Request-URI.  For a `dial`, the pool files a `DialPlan` at the edge and the call process sends one
+INVITE to ``sip:<ticket>@<inside address of the edge>``; the edge forks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOrder:
+    """One call to be run by a callflow."""
+
+    call_id: str
+    leg_id: str
+    """Of the leg that the INVITE is."""
+    account_id: str
+    domain: str | None
+    source: str
+    destination: str
+    number_id: str | None
+    callflow_id: str | None
+    document: str | None
+    """Canonical XML, when the flow is stored here."""
+    url: str | None
+    """Else where the flow is fetched from."""
+    fallback_document: str | None
+    """Run when the fetch fails; None: the call is ended with the reason on record."""
+    max_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """A place in a call process: its SIP address on loopback."""
+
+    host: str
+    port: int
+
+
+class PoolFull(Exception):
+    """No call process can take a call now.  `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CallPool(Protocol):
+    """The pool, as the edge sees it."""
+
+    async def seat(self, order: CallOrder) -> Seat:
+        """A seat that expects the order's INVITE.  Raises PoolFull."""
+        ...
+
+    def release(self, call_id: str) -> None:
+        """The INVITE of this order will not come, or failed before the call process saw it."""
+        ...
+
+
+class Hunting(StrEnum):
+    PARALLEL = "parallel"
+    SERIAL = "serial"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialPlan:
+    """Where one INVITE of a call process goes."""
+
+    call_id: str
+    account_id: str
+    targets: tuple[str, ...]
+    """E.164 numbers with ``+``, or SIP URIs."""
+    hunting: Hunting
+    ring_seconds: float
+    """For each target when serial, for all together when parallel."""
+    caller_id: str
+    """E.164 number or user part for From."""
+
+
+class DialDesk(Protocol):
+    """The edge, as the pool sees it."""
+
+    def file(self, plan: DialPlan) -> str:
+        """Keeps the plan for a short while and returns the ticket: the Request-URI to send the INVITE to."""
+        ...
+
+    def seat_lost(self, seat: Seat, reason: str) -> None:
+        """The call process at this address is gone: answer what waits for it, cancel what it asked for."""
+        ...
