@@ -1,0 +1,1 @@
+"""HTTP to addresses that customers choose: dynamic callflows, media; and what keeps that safe."""
