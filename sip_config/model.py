@@ -40,7 +40,7 @@ class Region(StrEnum):
 class CallerIdRule(StrEnum):
     """What a gateway is shown as the caller's number."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a rule, no password
     """The caller id of the call, whatever it is."""
     OWN = "own"
     """The caller id when the account owns that number; else the gateway's `caller_id`."""
@@ -80,13 +80,20 @@ class SipAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acl:
-    """An access control list.  When it has both networks and SIP accounts, both must fit; empty admits nobody."""
+    """An access control list.  With both networks and SIP accounts, both must fit; empty admits nobody.
+
+    Entries that cannot be read are kept by their text: they fit nobody, and a list whose networks are all
+    unreadable still asks for a network, so that a fault in it never lets in more than was meant.
+    """
 
     id: AclId
     account_id: AccountId
     name: str
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     sip_accounts: tuple[SipAccount, ...] = ()
+    invalid_networks: tuple[str, ...] = ()
+    invalid_sip_accounts: tuple[str, ...] = ()
+    """User names without a usable HA1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

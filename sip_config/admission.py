@@ -1,0 +1,198 @@
+"""Who may call: what the access control lists of a domain say about a request (DESIGN.md, section 3).
+
+A request is let in if at least one list of its domain admits it.  A list with networks asks for a
+source inside one of them, a list with SIP accounts for the digest of one of them, a list with both
+for both.  A list without entries, and a domain without lists, admit nobody.
+
+The question is asked in two halves, because the source address is known before anything has been
+computed: `DomainGate.by_source` either decides, or says that a digest must and which SIP accounts
+would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sip_config.model import Acl, DigestAlgorithm, Domain, SipAccount
+from sip_config.networks import NetworkTable
+
+_OUTCOMES_LIMIT: Final = 4_096
+"""Remembered combinations of lists that fit a source; real domains have a handful."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """One SIP account of one list; user names may recur in the lists of a domain with other secrets."""
+
+    acl: Acl
+    sip_account: SipAccount
+
+    def ha1(self, algorithm: DigestAlgorithm) -> str | None:
+        """None: nothing was stored for this algorithm, so a response that uses it cannot fit."""
+        return self.sip_account.ha1.get(algorithm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    acl: Acl
+    credential: Credential | None = None
+    """The SIP account that proved itself; None when the source address was enough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    rule: str
+    """What decided, such as ``domain acme: networks of office, branch``."""
+    remedy: str
+    """The sentence that tells the customer what to change."""
+
+
+class NeedsDigest:
+    """The source alone does not decide: challenge, then look up who the response claims to be."""
+
+    __slots__ = ("_users", "acls", "domain")
+
+    def __init__(
+        self, domain: Domain, entries: Sequence[tuple[Acl, dict[str, tuple[Credential, ...]]]]
+    ) -> None:
+        self.domain = domain
+        self.acls = tuple(acl for acl, _ in entries)
+        self._users = tuple(users for _, users in entries)
+
+    @property
+    def algorithms(self) -> tuple[DigestAlgorithm, ...]:
+        """What the challenge offers, most preferred first."""
+        return self.domain.algorithms
+
+    def credentials(self, username: str) -> tuple[Credential, ...]:
+        """The SIP accounts of this name in the lists that the source may use; empty: refuse.
+
+        The caller checks the digest against each, and compares against some HA1 of its own when
+        there is none, so that an unknown name takes as long as a wrong password.
+        """
+        found: tuple[Credential, ...] = ()
+        for users in self._users:
+            found += users.get(username, ())
+        return found
+
+    def admit(self, credential: Credential) -> Admitted:
+        """The digest of this credential was correct."""
+        return Admitted(acl=credential.acl, credential=credential)
+
+    def refuse(self, username: str, algorithm: DigestAlgorithm) -> Refused:
+        """No credential of this name fitted the digest; the answer is for the customer, not for the wire."""
+        names = _listed([acl.name for acl in self.acls])
+        rule = f"domain {self.domain.label}: SIP accounts of {names}"
+        known = self.credentials(username)
+        if not known:
+            remedy = (
+                f"User name {username!r} is in no access control list that this source may use on domain "
+                f"{self.domain.label} ({names}): use the user name of a SIP account listed there, or add it."
+            )
+        elif all(credential.ha1(algorithm) is None for credential in known):
+            remedy = (
+                f"SIP account {username!r} has no {algorithm} secret stored: set its password again, "
+                f"or let the PBX answer with another algorithm."
+            )
+        else:
+            remedy = (
+                f"The password that the PBX used for SIP account {username!r} is wrong, or its digest was "
+                "computed for another realm: enter the password of the access control list in the PBX, and "
+                "leave its realm empty."
+            )
+        return Refused(rule=rule, remedy=remedy)
+
+
+class DomainGate:
+    """The access control lists of one domain, compiled."""
+
+    __slots__ = ("_domain", "_lists", "_networks", "_outcomes", "_unbound")
+
+    def __init__(self, domain: Domain, acls: Sequence[Acl]) -> None:
+        self._domain = domain
+        self._lists = tuple((acl, _users_of(acl)) for acl in acls)
+        self._unbound = 0
+        """Bits of the lists that ask for no network."""
+        entries = []
+        for position, acl in enumerate(acls):
+            bit = 1 << position
+            if acl.networks or acl.invalid_networks:
+                entries += [(network, bit) for network in acl.networks]
+            elif acl.sip_accounts:
+                self._unbound |= bit
+        self._networks = NetworkTable(entries)
+        self._outcomes: dict[int, Admitted | NeedsDigest | None] = {}
+
+    def by_source(self, source: str) -> Admitted | NeedsDigest | Refused:
+        """What the source address alone decides.  `source`: the socket's peer, an IP address."""
+        fitting = self._networks.masks(source) | self._unbound
+        try:
+            outcome = self._outcomes[fitting]
+        except KeyError:
+            outcome = self._outcome(fitting)
+            if len(self._outcomes) >= _OUTCOMES_LIMIT:
+                self._outcomes.clear()
+            self._outcomes[fitting] = outcome
+        return self._refusal(source) if outcome is None else outcome
+
+    def _outcome(self, fitting: int) -> Admitted | NeedsDigest | None:
+        digest_lists = []
+        for position, (acl, users) in enumerate(self._lists):
+            if not fitting >> position & 1:
+                continue
+            if not acl.sip_accounts and not acl.invalid_sip_accounts:
+                return Admitted(acl=acl)
+            if users:
+                digest_lists.append((acl, users))
+        return NeedsDigest(self._domain, digest_lists) if digest_lists else None
+
+    def _refusal(self, source: str) -> Refused:
+        label = self._domain.label
+        usable = [acl for acl, _ in self._lists if _can_admit(acl)]
+        if not self._lists:
+            return Refused(
+                rule=f"domain {label}: no access control list",
+                remedy=f"Domain {label} has no access control list, so it lets nobody in: attach one to it.",
+            )
+        if not usable:
+            names = _listed([acl.name for acl, _ in self._lists])
+            return Refused(
+                rule=f"domain {label}: no usable entry in {names}",
+                remedy=f"The access control lists of domain {label} ({names}) have no valid entry, so they let "
+                "nobody in: add a network or a SIP account to one of them.",
+            )
+        names = _listed([acl.name for acl in usable])
+        return Refused(
+            rule=f"domain {label}: networks of {names}",
+            remedy=f"Source address {source} is in no network of the access control lists of domain {label} "
+            f"({names}): add it to one of them, or attach a list that has SIP accounts and no networks.",
+        )
+
+
+def admits_any_source(acl: Acl) -> bool:
+    """Whether the list can let in a request from any address, given a correct digest."""
+    return bool(acl.sip_accounts) and not acl.networks and not acl.invalid_networks
+
+
+def admitting_networks(acl: Acl) -> bool:
+    """Whether a source in one of the list's networks can be let in, with or without a digest."""
+    return bool(acl.networks) and (bool(acl.sip_accounts) or not acl.invalid_sip_accounts)
+
+
+def _can_admit(acl: Acl) -> bool:
+    return admits_any_source(acl) or admitting_networks(acl)
+
+
+def _users_of(acl: Acl) -> dict[str, tuple[Credential, ...]]:
+    users: dict[str, tuple[Credential, ...]] = {}
+    for account in acl.sip_accounts:
+        credential = Credential(acl=acl, sip_account=account)
+        users[account.username] = (*users.get(account.username, ()), credential)
+    return users
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

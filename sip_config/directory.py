@@ -1,0 +1,200 @@
+"""A consistent, indexed snapshot of the configuration, for the edge to ask on every request.
+
+Built once per change of the store and then never changed, so that a request sees one configuration
+from beginning to end.  Its memories of recent answers are bounded and hold nothing but answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Final
+
+from sip_config.admission import DomainGate, admits_any_source, admitting_networks
+from sip_config.model import (
+    Account,
+    AccountId,
+    Acl,
+    Callflow,
+    Domain,
+    DomainId,
+    Gateway,
+    Number,
+    Pop,
+    Region,
+)
+from sip_config.networks import NetworkTable, packed, parse_network
+
+DEFAULT_POPS: Final = (
+    Pop(name="eu1", region=Region.EU),
+    Pop(name="eu2", region=Region.EU),
+    Pop(name="us1", region=Region.US),
+    Pop(name="us2", region=Region.US),
+    Pop(name="apac1", region=Region.APAC),
+    Pop(name="apac2", region=Region.APAC),
+)
+
+_SOURCES_REMEMBERED: Final = 65_536
+"""About 8 MB; the table that every packet meets."""
+
+_GatewayTable = dict[str, tuple[Gateway, ...]]
+
+
+class Directory:
+    """What the edge knows of accounts, domains, numbers and gateways.
+
+    Entries that point at something that is not there are treated as if they did not point: a missing
+    access control list admits nobody, a missing callflow answers nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_domain: str,
+        pop: str,
+        accounts: Iterable[Account] = (),
+        acls: Iterable[Acl] = (),
+        domains: Iterable[Domain] = (),
+        numbers: Iterable[Number] = (),
+        gateways: Iterable[Gateway] = (),
+        pops: Iterable[Pop] = DEFAULT_POPS,
+        callflows: Iterable[Callflow] = (),
+        version: int = 0,
+    ) -> None:
+        self.base_domain = base_domain.lower().rstrip(".")
+        self.pop = pop
+        self.version = version
+        """Of the store's configuration that this is a snapshot of."""
+        self.pops = MappingProxyType({entry.name.lower(): entry for entry in pops})
+        self.accounts = MappingProxyType({entry.id: entry for entry in accounts})
+        self.domains = MappingProxyType({entry.id: entry for entry in domains})
+        self.gateways = tuple(sorted(gateways, key=_preference))
+        self._acls = {entry.id: entry for entry in acls}
+        self._numbers = {entry.e164: entry for entry in numbers}
+        self._callflows = {entry.id: entry for entry in callflows}
+        self._domains_by_label = {entry.label.lower(): entry for entry in self.domains.values()}
+        self._suffix = f".{self.base_domain}"
+        self._gates: dict[DomainId, DomainGate] = {}
+        self._shared_gateways, self._own_gateways = _gateway_tables(self.gateways)
+        self._gateways_by_address = _gateways_by_address(self.gateways)
+        self._admits_any_source, self._sources = self._possible_sources()
+
+    def domain_for_host(self, host: str) -> Domain | None:
+        """The domain of a host name, ``<label>.<base>`` or ``<label>.<pop>.<base>``; case does not matter."""
+        name = host.lower().rstrip(".")
+        if not name.endswith(self._suffix):
+            return None
+        label, bound, pop = name[: -len(self._suffix)].partition(".")
+        if bound and pop not in self.pops:
+            return None
+        return self._domains_by_label.get(label)
+
+    def pop_for_host(self, host: str) -> Pop | None:
+        """The POP that a host name binds its calls to (``<label>.<pop>.<base>``); None: not bound to one."""
+        name = host.lower().rstrip(".")
+        if not name.endswith(self._suffix):
+            return None
+        return self.pops.get(name[: -len(self._suffix)].partition(".")[2])
+
+    def account(self, account_id: str) -> Account | None:
+        return self.accounts.get(AccountId(account_id))
+
+    def acls_of(self, domain: Domain) -> tuple[Acl, ...]:
+        """The lists attached to a domain, in order; a list of another account never counts."""
+        found = (self._acls.get(acl_id) for acl_id in domain.acl_ids)
+        return tuple(acl for acl in found if acl is not None and acl.account_id == domain.account_id)
+
+    def gate(self, domain: Domain) -> DomainGate:
+        """The compiled access control lists of a domain of this directory."""
+        gate = self._gates.get(domain.id)
+        if gate is None:
+            gate = self._gates[domain.id] = DomainGate(domain, self.acls_of(domain))
+        return gate
+
+    def number(self, e164: str) -> Number | None:
+        return self._numbers.get(e164)
+
+    def callflow(self, callflow_id: str) -> Callflow | None:
+        return self._callflows.get(callflow_id)
+
+    def gateways_for(self, account_id: str, e164: str) -> tuple[Gateway, ...]:
+        """The gateways to try for a number, in order: longest prefix, then priority, then name.
+
+        Gateways with a shorter fitting prefix follow those with a longer one, as in least-cost routing
+        elsewhere: a route for one country falls back to the default route when its carrier is down.
+        Each gateway appears once, where its longest fitting prefix puts it.
+        """
+        table = self._own_gateways.get(account_id, self._shared_gateways)
+        digits = e164.removeprefix("+")
+        found: dict[str, Gateway] = {}
+        for length in range(len(digits), -1, -1):
+            for gateway in table.get(digits[:length], ()):
+                found.setdefault(gateway.id, gateway)
+        return tuple(found.values())
+
+    def gateway_for_source(self, address: str, account_id: str | None = None) -> Gateway | None:
+        """The gateway whose host is this IP address, and that the account may use when one is given.
+
+        Gateways named by host name are not known by address here: that takes DNS, which is the edge's.
+        """
+        for gateway in self._gateways_by_address.get(packed(address), ()):
+            if account_id is None or gateway.account_id in (None, account_id):
+                return gateway
+        return None
+
+    def could_admit(self, address: str) -> bool:
+        """Whether a new request from this source could be let in by anything at all; asked for every packet.
+
+        Says nothing about responses, nor about requests inside a call that the edge's own seal vouches
+        for: those come from wherever the call went.
+        """
+        return self._admits_any_source or self._sources.masks(address) != 0
+
+    def _possible_sources(self) -> tuple[bool, NetworkTable]:
+        any_source = False
+        networks = []
+        for domain in self.domains.values():
+            for acl in self.acls_of(domain):
+                any_source = any_source or admits_any_source(acl)
+                if admitting_networks(acl):
+                    networks += list(acl.networks)
+        for gateway in self.gateways:
+            if packed(gateway.host) is not None:
+                networks.append(parse_network(gateway.host.partition("%")[0]))
+        return any_source, NetworkTable(((entry, 1) for entry in networks), remembered=_SOURCES_REMEMBERED)
+
+
+def _gateway_tables(gateways: tuple[Gateway, ...]) -> tuple[_GatewayTable, dict[str, _GatewayTable]]:
+    """By prefix, the gateways open to all, and for each account that has its own, those it may use."""
+    shared: list[Gateway] = []
+    own: dict[str, list[Gateway]] = {}
+    for gateway in gateways:
+        if gateway.account_id is None:
+            shared.append(gateway)
+        else:
+            own.setdefault(gateway.account_id, []).append(gateway)
+    usable = {owner: sorted([*mine, *shared], key=_preference) for owner, mine in own.items()}
+    return _by_prefix(shared), {owner: _by_prefix(entries) for owner, entries in usable.items()}
+
+
+def _preference(gateway: Gateway) -> tuple[int, str]:
+    return gateway.priority, gateway.name
+
+
+def _by_prefix(gateways: Iterable[Gateway]) -> _GatewayTable:
+    table: _GatewayTable = {}
+    for gateway in gateways:
+        for prefix in dict.fromkeys(gateway.prefixes):
+            table[prefix] = (*table.get(prefix, ()), gateway)
+    return table
+
+
+def _gateways_by_address(
+    gateways: tuple[Gateway, ...],
+) -> dict[tuple[int, int] | None, tuple[Gateway, ...]]:
+    table: dict[tuple[int, int] | None, tuple[Gateway, ...]] = {}
+    for gateway in gateways:
+        address = packed(gateway.host)
+        if address is not None:
+            table[address] = (*table.get(address, ()), gateway)
+    return table

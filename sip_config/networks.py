@@ -1,0 +1,110 @@
+"""Which networks hold an address, quickly.
+
+The edge asks this for every packet before it looks at the packet, so an address costs one
+`inet_pton` and one dictionary lookup per distinct prefix length, and addresses seen lately cost one
+dictionary lookup.  IPv4-mapped IPv6 addresses (``::ffff:192.0.2.1``, what a dual-stack socket
+reports) are the IPv4 addresses they stand for, in networks as in addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import Final
+
+Network = IPv4Network | IPv6Network
+
+_MAPPED_PREFIX: Final = b"\x00" * 10 + b"\xff\xff"
+_MAPPED_BITS: Final = 96
+
+REMEMBERED: Final = 1_024
+"""Addresses a table remembers unless told otherwise.  A flood from more addresses only costs time."""
+
+
+def packed(address: str) -> tuple[int, int] | None:
+    """An address as (width in bits, value); None when it is not an IP address.
+
+    An IPv6 zone (``%eth0``) is left out: access control lists speak of addresses, not of interfaces.
+    """
+    try:
+        if ":" not in address:
+            return 32, int.from_bytes(inet_pton(AF_INET, address), "big")
+        raw = inet_pton(AF_INET6, address.partition("%")[0])
+    except (OSError, ValueError):  # ValueError: an embedded NUL, or text that is not ASCII
+        return None
+    if raw.startswith(_MAPPED_PREFIX):
+        return 32, int.from_bytes(raw[12:], "big")
+    return 128, int.from_bytes(raw, "big")
+
+
+def parse_network(text: str) -> Network:
+    """A network or single address in CIDR notation.
+
+    Raises ValueError, whose message names the network that was probably meant, when bits are set
+    right of the prefix: a network must not silently become wider than what was written.
+    """
+    try:
+        return unmapped(ip_network(text.strip()))
+    except ValueError as fault:
+        if "has host bits set" not in str(fault):
+            raise ValueError(
+                f"{text!r} is not an IP network: write an address such as 192.0.2.10 or 2001:db8::10, "
+                "or a network such as 192.0.2.0/24"
+            ) from None
+    meant = ip_network(text.strip(), strict=False)
+    address = text.strip().partition("/")[0]
+    raise ValueError(
+        f"{text!r} has bits set right of its prefix: write {meant} for the whole network, "
+        f"or {address} for the one address"
+    )
+
+
+def unmapped(network: Network) -> Network:
+    """The IPv4 network that an IPv4-mapped IPv6 network stands for; any other network as it is."""
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        raw = network.network_address.packed
+        if raw.startswith(_MAPPED_PREFIX):
+            return IPv4Network((raw[12:], network.prefixlen - _MAPPED_BITS))
+    return network
+
+
+class NetworkTable:
+    """Networks that each carry a bit mask; an address yields the or-ed masks of all that hold it."""
+
+    __slots__ = ("_lengths", "_remembered", "_seen")
+
+    def __init__(self, entries: Iterable[tuple[Network, int]], *, remembered: int = REMEMBERED) -> None:
+        tables: dict[int, dict[int, dict[int, int]]] = {32: {}, 128: {}}
+        for entry, mask in entries:
+            network = unmapped(entry)
+            width = network.max_prefixlen
+            shift = width - network.prefixlen
+            values = tables[width].setdefault(shift, {})
+            value = int(network.network_address) >> shift
+            values[value] = values.get(value, 0) | mask
+        self._lengths = {width: tuple(by_shift.items()) for width, by_shift in tables.items()}
+        self._remembered = remembered
+        self._seen: dict[str, int] = {}
+
+    def masks(self, address: str) -> int:
+        """The or-ed masks of every network that holds the address; 0 for none, or for no IP address."""
+        seen = self._seen
+        known = seen.get(address)
+        if known is not None:
+            return known
+        found = self._search(address)
+        if len(seen) >= self._remembered:
+            seen.clear()
+        seen[address] = found
+        return found
+
+    def _search(self, address: str) -> int:
+        parts = packed(address)
+        if parts is None:
+            return 0
+        width, value = parts
+        found = 0
+        for shift, values in self._lengths[width]:
+            found |= values.get(value >> shift, 0)
+        return found

@@ -1,0 +1,81 @@
+"""Telephone numbers, normalised to E.164 with a leading ``+``."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import phonenumbers
+
+MAX_DIGITS: Final = 15
+"""E.164 section 6.2.1."""
+MIN_DIGITS: Final = 7
+"""Of the shortest numbers in use (+683 4xxx); shorter ones are short codes, which have no E.164 form."""
+MAX_TEXT: Final = 64
+"""Characters looked at; longer text is no telephone number, however it is decorated."""
+
+_SEPARATORS: Final = str.maketrans("", "", "-.() ")
+"""The visual separators of a tel URI (RFC 3966 section 3), and the blank that people write."""
+
+
+class NumberFault(ValueError):
+    """The text is not an E.164 number.  The message is a sentence that says why and what to write."""
+
+
+def normalise(text: str) -> str:
+    """A number as dialled or written, in E.164: ``+3120...``, ``3120...``, ``003120...`` are the same.
+
+    `text` is the decoded user part of a SIP URI or what a person wrote: visual separators are left
+    out, and so are tel URI parameters of a global number (``+3120...;npdi``; RFC 3966).  Whether the
+    number has the length its country uses is the carrier's to say, since numbering plans change
+    (`looks_complete` asks that of numbers that are configured).  Raises NumberFault.
+    """
+    if len(text) > MAX_TEXT:
+        raise NumberFault(f"A number of {len(text)} characters cannot be an E.164 number.")
+    return _normalise(text)
+
+
+def looks_complete(e164: str) -> bool:
+    """Whether a normalised number has a length that its country uses."""
+    return phonenumbers.is_possible_number(phonenumbers.parse(e164))
+
+
+# Measured: 12 us for phonenumbers, 0.1 us from here.  The same numbers are dialled again and again.
+@lru_cache(maxsize=32_768)
+def _normalise(text: str) -> str:
+    number, _, parameters = text.partition(";")
+    digits = number.translate(_SEPARATORS)
+    international = digits.startswith("+")
+    if international:
+        digits = digits[1:]
+    if not (digits.isascii() and digits.isdigit()):
+        raise NumberFault(f"{text!r} is not a telephone number: write E.164, such as +31201234567.")
+    if parameters and "phone-context" in parameters.lower() and not international:
+        raise NumberFault(
+            f"{text!r} is a local number (phone-context): dial it in E.164, such as +31201234567."
+        )
+    if not international and digits.startswith("00"):
+        digits = digits[2:]
+    if digits.startswith("0"):
+        raise NumberFault(
+            f"{text!r} begins with a zero, so it lacks its country code: "
+            "dial it in E.164, such as +31201234567."
+        )
+    if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
+        raise NumberFault(
+            f"{text!r} has {len(digits)} digits; an E.164 number has {MIN_DIGITS} to {MAX_DIGITS}, "
+            "country code included."
+        )
+    return _parse(text, digits)
+
+
+def _parse(text: str, digits: str) -> str:
+    try:
+        number = phonenumbers.parse(f"+{digits}")
+    except phonenumbers.NumberParseException as fault:
+        if fault.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE:
+            why = "does not begin with a country code"
+        else:
+            why = "is too short for a number with its country code"
+        raise NumberFault(f"{text!r} {why}: dial it in E.164, such as +31201234567.") from None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

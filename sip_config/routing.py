@@ -1,0 +1,119 @@
+"""Where a call goes: what answers it, which gateways carry it, and how a gateway is addressed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sip_config.admission import Refused
+from sip_config.directory import Directory
+from sip_config.model import CallerIdRule, Callflow, Domain, Gateway, Number, NumberFormat
+from sip_config.numbers import NumberFault, normalise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCallflow:
+    """The call is answered by a callflow: a stored document, or one that is fetched from `url`."""
+
+    callflow: Callflow | None
+    url: str | None
+    number: Number | None
+    """The dialled number, when it decided; None when the domain did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendOut:
+    """The domain is a plain trunk: the call leaves by the first of these gateways that takes it."""
+
+    gateways: tuple[Gateway, ...]
+
+
+Route = RunCallflow | SendOut | Refused
+
+
+def route_call(directory: Directory, domain: Domain, e164: str | None) -> Route:
+    """What becomes of a call that `domain` admitted; `e164` None: what was dialled is not a number.
+
+    The dialled number's callflow comes first, then the domain's, then the gateways.  A number of
+    another account is not looked at: that customer's flow answers when the call arrives there by a carrier.
+    """
+    number = directory.number(e164) if e164 else None
+    if number is not None and number.account_id == domain.account_id:
+        flow = _flow(directory, number.callflow_id, number.callflow_url, number)
+        if flow is not None:
+            return flow
+    flow = _flow(directory, domain.callflow_id, domain.callflow_url, None)
+    if flow is not None:
+        return flow
+    if e164 is None:
+        return Refused(
+            rule=f"domain {domain.label}: no callflow",
+            remedy=f"Domain {domain.label} has no callflow, so what is dialled must be a number in E.164, "
+            "such as +31201234567.",
+        )
+    gateways = directory.gateways_for(domain.account_id, e164)
+    if gateways:
+        return SendOut(gateways=gateways)
+    return Refused(
+        rule=f"domain {domain.label}: no gateway for {e164}",
+        remedy=f"Nothing answers {e164}: give the number or domain {domain.label} a callflow, "
+        "or add a gateway whose prefixes fit the number.",
+    )
+
+
+def route_from_gateway(directory: Directory, gateway: Gateway, e164: str) -> RunCallflow | Refused:
+    """What answers a call that a carrier delivers: its number's callflow, if the account uses the gateway."""
+    number = directory.number(e164)
+    if number is None or gateway.account_id not in (None, number.account_id):
+        return Refused(
+            rule=f"gateway {gateway.name}: number {e164}",
+            remedy=f"No account that uses gateway {gateway.name} owns {e164}: add the number to the account.",
+        )
+    flow = _flow(directory, number.callflow_id, number.callflow_url, number)
+    return flow or Refused(
+        rule=f"number {e164}: no callflow",
+        remedy=f"Number {e164} has no callflow to answer with: give it one, or a callflow URL.",
+    )
+
+
+def _flow(
+    directory: Directory, callflow_id: str | None, url: str | None, number: Number | None
+) -> RunCallflow | None:
+    callflow = directory.callflow(callflow_id) if callflow_id else None
+    if callflow is None and url is None:
+        return None
+    return RunCallflow(callflow=callflow, url=url, number=number)
+
+
+def dialled_as(gateway: Gateway, e164: str) -> str:
+    """The number as this gateway wants it written."""
+    return e164.removeprefix("+") if gateway.number_format is NumberFormat.PLAIN else e164
+
+
+def caller_id_for(directory: Directory, gateway: Gateway, account_id: str, wanted: str | None) -> str | None:
+    """The caller's number that this gateway is shown, as the gateway wants numbers written; None: nobody's.
+
+    `wanted` is the caller id of the call: an E.164 number, or any other user part; None when it is withheld.
+    """
+    e164 = _e164_or_none(wanted)
+    match gateway.caller_id_rule:
+        case CallerIdRule.PASS:
+            shown = e164 or wanted
+        case CallerIdRule.OWN if e164 and _owns(directory, account_id, e164):
+            shown = e164
+        case _:
+            shown = gateway.caller_id
+    return dialled_as(gateway, shown) if shown else None
+
+
+def _owns(directory: Directory, account_id: str, e164: str) -> bool:
+    number = directory.number(e164)
+    return number is not None and number.account_id == account_id
+
+
+def _e164_or_none(text: str | None) -> str | None:
+    if not text:
+        return None
+    try:
+        return normalise(text)
+    except NumberFault:
+        return None
