@@ -160,8 +160,8 @@ class DomainGate:
             names = _listed([acl.name for acl, _ in self._lists])
             return Refused(
                 rule=f"domain {label}: no usable entry in {names}",
-                remedy=f"The access control lists of domain {label} ({names}) have no valid entry, so they let "
-                "nobody in: add a network or a SIP account to one of them.",
+                remedy=f"The access control lists of domain {label} ({names}) have no valid entry, so they "
+                "let nobody in: add a network or a SIP account to one of them.",
             )
         names = _listed([acl.name for acl in usable])
         return Refused(

@@ -13,6 +13,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final
 
+from sip_config.faults import Unfit, quoted
+
 Network = IPv4Network | IPv6Network
 
 _MAPPED_PREFIX: Final = b"\x00" * 10 + b"\xff\xff"
@@ -41,22 +43,22 @@ def packed(address: str) -> tuple[int, int] | None:
 def parse_network(text: str) -> Network:
     """A network or single address in CIDR notation.
 
-    Raises ValueError, whose message names the network that was probably meant, when bits are set
-    right of the prefix: a network must not silently become wider than what was written.
+    Raises Unfit, also when bits are set right of the prefix: a network must not silently become wider
+    than what was written.
     """
     try:
         return unmapped(ip_network(text.strip()))
     except ValueError as fault:
         if "has host bits set" not in str(fault):
-            raise ValueError(
-                f"{text!r} is not an IP network: write an address such as 192.0.2.10 or 2001:db8::10, "
-                "or a network such as 192.0.2.0/24"
+            raise Unfit(
+                f"{quoted(text)} is not an IP network.",
+                "Write an address, such as 192.0.2.10 or 2001:db8::10, or a network, such as 192.0.2.0/24.",
             ) from None
-    meant = ip_network(text.strip(), strict=False)
+    whole = ip_network(text.strip(), strict=False)
     address = text.strip().partition("/")[0]
-    raise ValueError(
-        f"{text!r} has bits set right of its prefix: write {meant} for the whole network, "
-        f"or {address} for the one address"
+    raise Unfit(
+        f"{quoted(text)} has bits set right of its prefix.",
+        f"Write {whole} for the whole network, or {address} for the one address.",
     )
 
 

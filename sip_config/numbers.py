@@ -7,6 +7,8 @@ from typing import Final
 
 import phonenumbers
 
+from sip_config.faults import Unfit, quoted
+
 MAX_DIGITS: Final = 15
 """E.164 section 6.2.1."""
 MIN_DIGITS: Final = 7
@@ -18,8 +20,14 @@ _SEPARATORS: Final = str.maketrans("", "", "-.() ")
 """The visual separators of a tel URI (RFC 3966 section 3), and the blank that people write."""
 
 
-class NumberFault(ValueError):
-    """The text is not an E.164 number.  The message is a sentence that says why and what to write."""
+_REMEDY: Final = "Use E.164, with the country code, such as +31201234567."
+
+
+class NumberFault(Unfit):
+    """The text is not an E.164 number; says why, and what to dial or write."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, _REMEDY)
 
 
 def normalise(text: str) -> str:
@@ -31,7 +39,7 @@ def normalise(text: str) -> str:
     (`looks_complete` asks that of numbers that are configured).  Raises NumberFault.
     """
     if len(text) > MAX_TEXT:
-        raise NumberFault(f"A number of {len(text)} characters cannot be an E.164 number.")
+        raise NumberFault(f"{quoted(text)} is too long for a telephone number.")
     return _normalise(text)
 
 
@@ -49,22 +57,16 @@ def _normalise(text: str) -> str:
     if international:
         digits = digits[1:]
     if not (digits.isascii() and digits.isdigit()):
-        raise NumberFault(f"{text!r} is not a telephone number: write E.164, such as +31201234567.")
+        raise NumberFault(f"{quoted(text)} is not a telephone number.")
     if parameters and "phone-context" in parameters.lower() and not international:
-        raise NumberFault(
-            f"{text!r} is a local number (phone-context): dial it in E.164, such as +31201234567."
-        )
+        raise NumberFault(f"{quoted(text)} is a local number (phone-context).")
     if not international and digits.startswith("00"):
         digits = digits[2:]
     if digits.startswith("0"):
-        raise NumberFault(
-            f"{text!r} begins with a zero, so it lacks its country code: "
-            "dial it in E.164, such as +31201234567."
-        )
+        raise NumberFault(f"{quoted(text)} begins with a zero, so it lacks its country code.")
     if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
         raise NumberFault(
-            f"{text!r} has {len(digits)} digits; an E.164 number has {MIN_DIGITS} to {MAX_DIGITS}, "
-            "country code included."
+            f"{quoted(text)} has {len(digits)} digits; E.164 numbers have {MIN_DIGITS} to {MAX_DIGITS}."
         )
     return _parse(text, digits)
 
@@ -77,5 +79,5 @@ def _parse(text: str, digits: str) -> str:
             why = "does not begin with a country code"
         else:
             why = "is too short for a number with its country code"
-        raise NumberFault(f"{text!r} {why}: dial it in E.164, such as +31201234567.") from None
+        raise NumberFault(f"{quoted(text)} {why}.") from None
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
