@@ -1,0 +1,61 @@
+"""Names with addresses, as in From, To, Contact, Route and P-Asserted-Identity (RFC 3261 section 20.10)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from voice.sip.errors import SipParseError
+from voice.sip.params import QUOTED, Params, params_text, parse_params, quote, unquote
+from voice.sip.uri import SipUri, parse_uri
+
+# An unquoted display name has to consist of tokens; other characters are let pass as long as they separate nothing,
+# since telephones send names like Müller or Sales (NL) bare.
+_BRACKETED: Final = re.compile(
+    rf'(?:{QUOTED}|([^"<>,;:@\\]*+))[ \t]*+<([A-Za-z][A-Za-z0-9+\-.]*+:[^<>" \t]++)>[ \t]*+(.*+)', re.DOTALL
+)
+_BARE: Final = re.compile(r'([A-Za-z][A-Za-z0-9+\-.]*+:[^<>" \t,;?]++)[ \t]*+(;.*+)?', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class NameAddr:
+    display: str | None
+    """The display name, quotes and their escapes resolved; None: none given."""
+    uri: str
+    """As written; ``*`` for the Contact of that form."""
+    params: Params
+    """Those of the header value, never of the URI."""
+
+    @property
+    def tag(self) -> str | None:
+        return self.params.get("tag")
+
+    @property
+    def sip_uri(self) -> SipUri:
+        """The URI parsed, anew at each call.  Raises SipParseError: 416 for an unsupported scheme, else 400."""
+        return parse_uri(self.uri)
+
+    def __str__(self) -> str:
+        name = "" if self.display is None else quote(self.display) + " "
+        return f"{name}<{self.uri}>{params_text(self.params)}"
+
+
+def parse_name_addr(text: str, header: str | None = None) -> NameAddr:
+    """Parses one value of the name-addr or addr-spec form.  Raises SipParseError (400), naming `header`."""
+    try:
+        match = _BRACKETED.fullmatch(text)
+        if match is not None:
+            quoted, bare, uri, params = match.groups()
+            display = unquote(quoted) if quoted is not None else bare.rstrip(" \t") or None
+            return NameAddr(display, uri, parse_params(params) if params else {})
+        match = _BARE.fullmatch(text)
+        if match is not None:
+            # Without brackets, what follows the first semicolon belongs to the header (RFC 3261 section 20).
+            return NameAddr(None, match[1], parse_params(match[2]) if match[2] else {})
+        if text == "*":
+            return NameAddr(None, "*", {})
+        raise SipParseError(f'not of the form "Name" <URI>;parameters: {text[:80]!r}')
+    except SipParseError as error:
+        error.header = header
+        raise

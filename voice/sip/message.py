@@ -1,0 +1,455 @@
+"""SIP messages: `parse_message` and what it returns (RFC 3261 section 7).
+
+What every message must have is checked when it is parsed: start line, topmost Via, From, To, Call-ID, CSeq,
+Max-Forwards, Content-Length.  Everything else stays text until an accessor is asked for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
+
+from voice.sip.address import NameAddr, parse_name_addr
+from voice.sip.errors import SipParseError
+from voice.sip.headers import KEYS, TOKEN, Headers, is_token, key_of, long_name, split_list
+from voice.sip.uri import SipUri, parse_uri
+from voice.sip.via import MAGIC_COOKIE, Via, parse_via
+
+MAX_MESSAGE_BYTES: Final = 65_535
+"""The most a datagram can carry; nothing that fits in none is taken from a stream either."""
+MAX_HEADER_LINES: Final = 256
+"""Folded lines count each.  A request after 70 hops has some 90, the largest of RFC 4475 has 43."""
+MAX_HEADER_LINE_BYTES: Final = 16_384
+"""An Identity header or a long Record-Route line takes 2 to 4 kB."""
+MAX_VIAS: Final = 64
+"""More hops than any route has; each is copied into every response, so they multiply what we send."""
+MAX_CSEQ: Final = 2**31 - 1
+"""RFC 3261 section 8.1.1.5."""
+
+_T = TypeVar("_T")
+
+# Control characters other than tab: only CRLF ends a line, and none may stand inside one (but see `_check_controls`).
+_CONTROLS: Final = bytes([*range(9), *range(10, 32), 127])
+_QUOTED_CONTROL: Final = re.compile(rb"\\[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FOLD: Final = re.compile(r"\r\n[ \t]++")
+_METHODS: Final = frozenset(
+    "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
+)
+_VERSION: Final = re.compile(r"[sS][iI][pP]/[0-9]++\.[0-9]++")
+_STATUS_LINE: Final = re.compile(r"([^ ]++) ([1-6][0-9]{2})(?: (.*+))?", re.DOTALL)
+_CSEQ: Final = re.compile(rf"([0-9]++)[ \t]++([{TOKEN}]++)")
+# A word of RFC 3261 section 25.1 is a token with these besides.
+_CALL_ID: Final = re.compile(rf'[{TOKEN}()<>:\\"/\[\]?{{}}]++(?:@[{TOKEN}()<>:\\"/\[\]?{{}}]++)?')
+
+# Fields that may stand once only: two of them would let two readers of one message see two things.
+_ONCE: Final = ("from", "to", "call-id", "cseq", "max-forwards", "content-length")
+# What a response to a faulty request is made of.
+_RESPONSE_KEYS: Final = frozenset(("via", "from", "to", "call-id", "cseq", "timestamp"))
+
+
+class CSeq(NamedTuple):
+    number: int
+    method: str
+
+
+class _Message:
+    """What requests and responses share.
+
+    Accessors parse on first use and remember the result as long as the line stays what it was; each raises
+    SipParseError (400) when the field is missing or faulty, unless it says otherwise.
+    """
+
+    __slots__ = ("_cache", "body", "headers")
+
+    headers: Headers
+    body: bytes
+    _cache: dict[str, tuple[str, Any]]
+
+    @property
+    def via(self) -> Via:
+        """The topmost Via."""
+        return self._typed("via", _first_via)
+
+    @property
+    def vias(self) -> list[Via]:
+        """All Vias, topmost first."""
+        return [parse_via(value) for value in self.headers.values("via")]
+
+    @property
+    def from_(self) -> NameAddr:
+        return self._typed("from", _parse_from)
+
+    @property
+    def to(self) -> NameAddr:
+        return self._typed("to", _parse_to)
+
+    @property
+    def cseq(self) -> CSeq:
+        return self._typed("cseq", _parse_cseq)
+
+    @property
+    def call_id(self) -> str:
+        return self._typed("call-id", _parse_call_id)
+
+    @property
+    def max_forwards(self) -> int | None:
+        """None when there is none, as in requests of RFC 2543."""
+        if "max-forwards" not in self.headers:
+            return None
+        return self._typed("max-forwards", _parse_max_forwards)
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        return self._name_addrs("contact")
+
+    @property
+    def contact(self) -> NameAddr | None:
+        """The first Contact; None when there is none."""
+        contacts = self.contacts
+        return contacts[0] if contacts else None
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        return self._name_addrs("route")
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        return self._name_addrs("record-route")
+
+    def _name_addrs(self, key: str) -> list[NameAddr]:
+        return [parse_name_addr(value, long_name(key)) for value in self.headers.values(key)]
+
+    def _typed(self, key: str, parse: Callable[[str], _T]) -> _T:
+        line = self.headers.first_line(key)
+        if line is None:
+            raise SipParseError("the header is missing", header=long_name(key))
+        known = self._cache.get(key)
+        if known is not None and known[0] is line:
+            value: _T = known[1]
+            return value
+        value = parse(line.partition(":")[2].strip(" \t"))
+        self._cache[key] = (line, value)
+        return value
+
+    def _serialise(self, start_line: str) -> bytes:
+        if "\r" in start_line or "\n" in start_line:
+            raise ValueError(f"a start line must not hold CR or LF: {start_line[:80]!r}")
+        headers = self.headers
+        length = str(len(self.body))
+        if headers.get("Content-Length") != length:
+            headers.set("Content-Length", length)
+        text = f"{start_line}\r\n{headers.text()}\r\n\r\n"
+        return text.encode("utf-8", "surrogateescape") + self.body
+
+
+class Request(_Message):
+    """A request.  `uri` is the Request-URI as text; everything may be changed until it is sent."""
+
+    __slots__ = ("method", "uri")
+
+    def __init__(self, method: str, uri: str, headers: Headers | None = None, body: bytes = b"") -> None:
+        self.method = method
+        self.uri = uri
+        self.headers = Headers() if headers is None else headers
+        self.body = body
+        self._cache = {}
+
+    @property
+    def sip_uri(self) -> SipUri:
+        """The Request-URI parsed.  Raises SipParseError with status 416 for a scheme other than sip, sips and tel."""
+        known = self._cache.get("")
+        if known is not None and known[0] is self.uri:
+            uri: SipUri = known[1]
+            return uri
+        try:
+            uri = parse_uri(self.uri)
+        except SipParseError as error:
+            error.header = "Request-URI"
+            raise
+        self._cache[""] = (self.uri, uri)
+        return uri
+
+    def copy(self) -> Request:
+        """A copy to be changed apart; the body, immutable, is shared."""
+        twin = Request(self.method, self.uri, self.headers.copy(), self.body)
+        twin._cache = self._cache.copy()
+        return twin
+
+    def to_bytes(self) -> bytes:
+        """As it is sent; Content-Length is set when it does not fit.  Raises ValueError for CR or LF in the URI."""
+        return self._serialise(f"{self.method} {self.uri} SIP/2.0")
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.uri}>"
+
+
+class Response(_Message):
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: str, headers: Headers | None = None, body: bytes = b"") -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = Headers() if headers is None else headers
+        self.body = body
+        self._cache = {}
+
+    def copy(self) -> Response:
+        """A copy to be changed apart; the body, immutable, is shared."""
+        twin = Response(self.status, self.reason, self.headers.copy(), self.body)
+        twin._cache = self._cache.copy()
+        return twin
+
+    def to_bytes(self) -> bytes:
+        """As it is sent; Content-Length is set when it does not fit.  Raises ValueError for CR or LF in the reason."""
+        return self._serialise(f"SIP/2.0 {self.status} {self.reason}")
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.reason}>"
+
+
+def parse_message(data: bytes) -> Request | Response:
+    """Parses one whole message: a datagram, or one cut from a stream.
+
+    Empty lines before it are passed over, octets behind what Content-Length announces dropped (RFC 3261 sections
+    7.5 and 18.3).  Raises SipParseError, with `partial` set where a response can be sent.
+    """
+    if data[:2] == b"\r\n":
+        data = data.lstrip(b"\r\n")
+    try:
+        return _parse(data)
+    except SipParseError as error:
+        error.partial = _salvage(data)
+        raise
+
+
+def _parse(data: bytes) -> Request | Response:
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise SipParseError(f"the message is longer than {MAX_MESSAGE_BYTES} bytes", status=513)
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        raise SipParseError("the header lines do not end with an empty line")
+    head = data[:end]
+    lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    if len(head) - len(head.translate(None, _CONTROLS)) != 2 * len(lines) - 2:
+        _check_controls(head)
+    if len(lines) > MAX_HEADER_LINES:
+        raise SipParseError(f"the message has more than {MAX_HEADER_LINES} header lines", status=513)
+    if end > MAX_HEADER_LINE_BYTES:
+        _check_line_lengths(lines)
+    keys, fields, values = _split_fields(lines)
+    if lines[0][:4].upper() == "SIP/":
+        message: Request | Response = _parse_status_line(lines[0])
+    else:
+        message = _parse_request_line(lines[0])
+    found = dict(zip(keys, values, strict=True))
+    if len(found) != len(keys):
+        _check_repeats(keys, values)
+    message.headers = Headers.received(keys, fields)
+    _check_mandatory(message, found, keys, fields, values)
+    message.body = _cut_body(data[end + 4 :], found.get("content-length"))
+    return message
+
+
+def _check_controls(head: bytes) -> None:
+    """Finds the control character that is out of place; in a quoted-pair it is not (RFC 3261 section 25.1)."""
+    clean = _QUOTED_CONTROL.sub(b"", head).replace(b"\r\n", b"")
+    if len(clean) == len(clean.translate(None, _CONTROLS)):
+        return
+    octet = next(octet for octet in clean if octet in _CONTROLS)
+    raise SipParseError(f"a header line holds the control character 0x{octet:02X}; lines end with CRLF")
+
+
+def _check_line_lengths(lines: list[str]) -> None:
+    if max(map(len, lines)) > MAX_HEADER_LINE_BYTES:
+        raise SipParseError(f"a header line is longer than {MAX_HEADER_LINE_BYTES} bytes", status=513)
+
+
+def _split_fields(lines: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """Keys, whole lines and values (not stripped) of the header lines, which follow the first."""
+    keys: list[str] = []
+    fields: list[str] = []
+    values: list[str] = []
+    known = KEYS.get
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        key = known(name)
+        if key is None or not colon:
+            if line[0] in " \t":
+                return _split_fields(_FOLD.sub(" ", "\r\n".join(lines)).split("\r\n"))
+            name = name.rstrip(" \t")
+            if not colon or not is_token(name):
+                raise SipParseError(f"a header line does not begin with a name and a colon: {line[:80]!r}")
+            key = key_of(name)
+            line = f"{name}:{value}"
+        keys.append(key)
+        fields.append(line)
+        values.append(value)
+    return keys, fields, values
+
+
+def _parse_request_line(line: str) -> Request:
+    parts = line.split(" ")
+    if len(parts) != 3:
+        raise SipParseError(
+            f"the request line is not a method, a URI and a version with one space between: {line[:80]!r}"
+        )
+    method, uri, version = parts
+    _check_version(version)
+    if method not in _METHODS and not is_token(method):
+        raise SipParseError(f"not a method: {method[:80]!r}")
+    request = Request(method, uri)
+    try:
+        parsed = request.sip_uri
+    except SipParseError as error:
+        # Another scheme is no fault of the message: the application answers 416 (RFC 3261 section 8.2.2.1).
+        if error.status == 416:
+            return request
+        raise
+    if parsed.headers:
+        raise SipParseError("header fields after ? are not allowed here", header="Request-URI")
+    return request
+
+
+def _parse_status_line(line: str) -> Response:
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise SipParseError(
+            f"the status line is not a version, a code of 100 to 699 and a reason: {line[:80]!r}"
+        )
+    _check_version(match[1])
+    return Response(int(match[2]), match[3] or "")
+
+
+def _check_version(version: str) -> None:
+    if version == "SIP/2.0" or version.upper() == "SIP/2.0":
+        return
+    if _VERSION.fullmatch(version):
+        raise SipParseError(f"this is {version[:20]}, understood is SIP/2.0", status=505)
+    raise SipParseError(f"not a SIP version: {version[:80]!r}")
+
+
+def _check_repeats(keys: list[str], values: list[str]) -> None:
+    for key in _ONCE:
+        if keys.count(key) > 1:
+            raise SipParseError("the header is given more than once", header=long_name(key))
+    if keys.count("via") > 1:
+        vias = sum(value.count(",") + 1 for key, value in zip(keys, values, strict=True) if key == "via")
+        if vias > MAX_VIAS:
+            raise SipParseError(f"there are more than {MAX_VIAS} values", header="Via", status=513)
+
+
+def _check_mandatory(
+    message: Request | Response, found: dict[str, str], keys: list[str], fields: list[str], values: list[str]
+) -> None:
+    """Parses what every message must have; the results stay in the message's cache."""
+    cache = message._cache
+    if "via" not in found:
+        raise SipParseError("the header is missing", header="Via")
+    at = keys.index("via")
+    via = _first_via(values[at].strip(" \t"))
+    if via.branch == MAGIC_COOKIE:
+        raise SipParseError(f"the branch is {MAGIC_COOKIE} with nothing behind it", header="Via")
+    cache["via"] = fields[at], via
+    for key, parse in _MANDATORY:
+        value = found.get(key)
+        if value is None:
+            raise SipParseError("the header is missing", header=long_name(key))
+        cache[key] = fields[keys.index(key)], parse(value.strip(" \t"))
+    value = found.get("max-forwards")
+    if value is not None:
+        cache["max-forwards"] = fields[keys.index("max-forwards")], _parse_max_forwards(value.strip(" \t"))
+    if isinstance(message, Request):
+        method = cache["cseq"][1].method
+        if method != message.method:
+            raise SipParseError(
+                f"the method is {method[:40]}, in the request line it is {message.method[:40]}", header="CSeq"
+            )
+
+
+def _cut_body(rest: bytes, content_length: str | None) -> bytes:
+    if content_length is None:
+        return rest
+    length = _number(content_length.strip(" \t"), MAX_MESSAGE_BYTES, "Content-Length")
+    if length > len(rest):
+        raise SipParseError(f"{length} bytes are announced, {len(rest)} came", header="Content-Length")
+    return rest[:length] if length < len(rest) else rest
+
+
+def _first_via(text: str) -> Via:
+    if "," in text:
+        values = split_list(text)
+        if len(values) > MAX_VIAS:
+            raise SipParseError(f"there are more than {MAX_VIAS} values", header="Via", status=513)
+        text = values[0] if values else ""
+    return parse_via(text)
+
+
+def _parse_from(text: str) -> NameAddr:
+    return parse_name_addr(text, "From")
+
+
+def _parse_to(text: str) -> NameAddr:
+    return parse_name_addr(text, "To")
+
+
+def _parse_cseq(text: str) -> CSeq:
+    match = _CSEQ.fullmatch(text)
+    if match is None:
+        raise SipParseError(f"not a number and a method: {text[:80]!r}", header="CSeq")
+    return CSeq(_number(match[1], MAX_CSEQ, "CSeq"), match[2])
+
+
+def _parse_call_id(text: str) -> str:
+    if _CALL_ID.fullmatch(text) is None:
+        raise SipParseError(f"not a word, or two with @ between: {text[:80]!r}", header="Call-ID")
+    return text
+
+
+def _parse_max_forwards(text: str) -> int:
+    return _number(text, 255, "Max-Forwards")
+
+
+def _number(text: str, largest: int, header: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise SipParseError(f"not a number: {text[:80]!r}", header=header)
+    digits = text.lstrip("0")
+    if len(digits) > 10 or int(digits or "0") > largest:
+        raise SipParseError(f"{text[:40]} is more than {largest}", header=header)
+    return int(digits or "0")
+
+
+_MANDATORY: Final[tuple[tuple[str, Callable[[str], object]], ...]] = (
+    ("from", _parse_from),
+    ("to", _parse_to),
+    ("call-id", _parse_call_id),
+    ("cseq", _parse_cseq),
+)
+
+
+def _salvage(data: bytes) -> Request | None:
+    """What a response to a faulty request needs, as far as it can be read; None when no response can be sent.
+
+    An ACK is never answered, nor is what might be a response (RFC 3261 section 17).
+    """
+    head = data[:MAX_MESSAGE_BYTES].partition(b"\r\n\r\n")[0]
+    text = _FOLD.sub(" ", head.decode("utf-8", "surrogateescape"))
+    start, *lines = text.split("\r\n", MAX_HEADER_LINES)[:MAX_HEADER_LINES]
+    method, _, rest = start.partition(" ")
+    if method == "ACK" or not is_token(method):
+        return None
+    headers = Headers()
+    for line in lines:
+        name, colon, value = line.partition(":")
+        key = key_of(name.rstrip(" \t"))
+        if colon and key in _RESPONSE_KEYS and len(line) <= MAX_HEADER_LINE_BYTES:
+            try:
+                headers.add(key, value.strip(" \t"))
+            except ValueError:
+                return None
+    request = Request(method, rest.rpartition(" ")[0].strip(" "), headers)
+    try:
+        request.via
+    except SipParseError:
+        return None
+    return request

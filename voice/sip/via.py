@@ -1,0 +1,133 @@
+"""One Via value: the way back (RFC 3261 sections 18.2 and 20.42, RFC 3581)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+from voice.sip.errors import SipParseError
+from voice.sip.headers import TOKEN, Headers
+from voice.sip.params import Params, params_text, parse_params
+from voice.sip.uri import HOST, checked_host, checked_port
+
+MAGIC_COOKIE: Final = "z9hG4bK"
+"""What a branch begins with that identifies its transaction by itself (RFC 3261 section 8.1.1.7)."""
+
+_VIA: Final = re.compile(
+    rf"([{TOKEN}]++/[{TOKEN}]++)/([{TOKEN}]++)[ \t]++({HOST})(?::([0-9]{{1,5}}+))?(;.*+)?", re.DOTALL
+)
+_SPACES: Final = re.compile(r"[ \t]++")
+_AROUND_MARK: Final = re.compile(" ?([/:]) ?")
+_DEFAULT_PORTS: Final = {"TLS": 5061, "TLS-SCTP": 5061, "WSS": 443, "WS": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    protocol: str
+    """Protocol and version, ``SIP/2.0``."""
+    transport: str
+    """In upper case."""
+    host: str
+    """The sent-by host; an IPv6 address in brackets."""
+    port: int | None
+    params: Params
+
+    @property
+    def branch(self) -> str | None:
+        return self.params.get("branch")
+
+    @property
+    def received(self) -> str | None:
+        """The address the request came from, without brackets."""
+        value = self.params.get("received")
+        return value[1:-1] if value and value.startswith("[") else value
+
+    @property
+    def wants_rport(self) -> bool:
+        """Whether the sender asked for the response to come back to where the request came from (RFC 3581)."""
+        return "rport" in self.params
+
+    @property
+    def rport(self) -> int | None:
+        """The port the request came from, once a server wrote it down."""
+        digits = self.params.get("rport")
+        return int(digits) if digits and digits.isascii() and digits.isdigit() and len(digits) <= 5 else None
+
+    @property
+    def has_rfc3261_branch(self) -> bool:
+        """Whether the branch alone identifies the transaction; else RFC 3261 section 17.2.3 says how RFC 2543's do."""
+        branch = self.branch
+        return branch is not None and branch.startswith(MAGIC_COOKIE)
+
+    @property
+    def address(self) -> str:
+        """The sent-by host without the brackets of an IPv6 reference."""
+        return self.host[1:-1] if self.host.startswith("[") else self.host
+
+    @property
+    def sent_by(self) -> tuple[str, int]:
+        """Host in lower case, without brackets, and port, the transport's default filled in."""
+        return self.address.lower(), self.port or _DEFAULT_PORTS.get(self.transport, 5060)
+
+    @property
+    def reply_to(self) -> tuple[str, int]:
+        """Where a response goes over an unreliable transport (RFC 3261 section 18.2.2, RFC 3581 section 4).
+
+        maddr is passed over: it is for multicast, and would let a request aim our responses at anybody.
+        """
+        host, port = self.sent_by
+        return self.received or host, self.rport or port
+
+    def stamped(self, address: str, port: int) -> Via:
+        """As a server stores it: what the request really came from is written down (sections 18.2.1, RFC 3581 4)."""
+        params = dict(self.params)
+        if "rport" in params:
+            params["rport"] = str(port)
+        elif self.address == address:
+            if "received" not in params:
+                return self
+            del params["received"]
+            return replace(self, params=params)
+        params["received"] = address
+        return replace(self, params=params)
+
+    def __str__(self) -> str:
+        sent_by = self.host if self.port is None else f"{self.host}:{self.port}"
+        return f"{self.protocol}/{self.transport} {sent_by}{params_text(self.params)}"
+
+
+def parse_via(text: str) -> Via:
+    """Parses one Via value.  Raises SipParseError (400)."""
+    match = _VIA.fullmatch(text)
+    if match is None:
+        match = _VIA.fullmatch(_compact(text))
+        if match is None:
+            raise SipParseError(f"not a Via value: {text[:80]!r}", header="Via")
+    protocol, transport, host, port, params = match.groups()
+    try:
+        return Via(
+            protocol,
+            transport.upper(),
+            checked_host(host),
+            None if port is None else checked_port(port),
+            parse_params(params) if params else {},
+        )
+    except SipParseError as error:
+        error.header = "Via"
+        raise
+
+
+def _compact(text: str) -> str:
+    """The value without the white space that the grammar allows around its marks."""
+    sent_by, semicolon, params = text.partition(";")
+    sent_by = _AROUND_MARK.sub(r"\1", _SPACES.sub(" ", sent_by)).strip(" ")
+    return sent_by + semicolon + params
+
+
+def stamp_top_via(headers: Headers, via: Via, address: str, port: int) -> Via:
+    """Writes down in the topmost Via, which is `via`, where its request came from; returns it as it is then."""
+    stamped = via.stamped(address, port)
+    if stamped is not via:
+        headers.replace_first_value("Via", str(stamped))
+    return stamped
