@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sip_config.faults import quoted
 from sip_config.model import Acl, DigestAlgorithm, Domain, SipAccount
 from sip_config.networks import NetworkTable
 
@@ -88,19 +89,19 @@ class NeedsDigest:
         known = self.credentials(username)
         if not known:
             remedy = (
-                f"User name {username!r} is in no access control list that this source may use on domain "
-                f"{self.domain.label} ({names}): use the user name of a SIP account listed there, or add it."
+                f"User name {quoted(username)} is in no access control list that this source may use on "
+                f"domain {self.domain.label} ({names}): use the name of a SIP account in it, or add it."
             )
         elif all(credential.ha1(algorithm) is None for credential in known):
             remedy = (
-                f"SIP account {username!r} has no {algorithm} secret stored: set its password again, "
+                f"SIP account {quoted(username)} has no {algorithm} secret stored: set its password again, "
                 f"or let the PBX answer with another algorithm."
             )
         else:
             remedy = (
-                f"The password that the PBX used for SIP account {username!r} is wrong, or its digest was "
-                "computed for another realm: enter the password of the access control list in the PBX, and "
-                "leave its realm empty."
+                f"The password that the PBX used for SIP account {quoted(username)} is wrong, or its digest "
+                "was computed for another realm: enter the password of the access control list in the PBX, "
+                "and leave its realm empty."
             )
         return Refused(rule=rule, remedy=remedy)
 

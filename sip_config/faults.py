@@ -40,7 +40,7 @@ class Fault:
 
 
 class ConfigurationFaults(Exception):
-    """A configuration is refused whole.  `faults` holds everything that is wrong with it, by file and line."""
+    """A configuration is refused whole; `faults` holds everything that is wrong with it, by file and line."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(sorted(faults, key=lambda fault: (fault.source, fault.line or 0)))

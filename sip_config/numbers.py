@@ -68,7 +68,13 @@ def _normalise(text: str) -> str:
         raise NumberFault(
             f"{quoted(text)} has {len(digits)} digits; E.164 numbers have {MIN_DIGITS} to {MAX_DIGITS}."
         )
-    return _parse(text, digits)
+    # Each pass takes away one trunk zero that stands after the country code.
+    for _ in range(MAX_DIGITS):
+        parsed = _parse(text, digits)
+        if parsed == digits:
+            break
+        digits = parsed
+    return f"+{digits}"
 
 
 def _parse(text: str, digits: str) -> str:
@@ -80,4 +86,4 @@ def _parse(text: str, digits: str) -> str:
         else:
             why = "is too short for a number with its country code"
         raise NumberFault(f"{quoted(text)} {why}.") from None
-    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
