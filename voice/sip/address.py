@@ -10,8 +10,8 @@ from voice.sip.errors import SipParseError
 from voice.sip.params import QUOTED, Params, params_text, parse_params, quote, unquote
 from voice.sip.uri import SipUri, parse_uri
 
-# An unquoted display name has to consist of tokens; other characters are let pass as long as they separate nothing,
-# since telephones send names like Müller or Sales (NL) bare.
+# An unquoted display name has to consist of tokens; other characters are let pass as long as they separate
+# nothing, since telephones send names like Müller or Sales (NL) bare.
 _BRACKETED: Final = re.compile(
     rf'(?:{QUOTED}|([^"<>,;:@\\]*+))[ \t]*+<([A-Za-z][A-Za-z0-9+\-.]*+:[^<>" \t]++)>[ \t]*+(.*+)', re.DOTALL
 )
@@ -33,7 +33,7 @@ class NameAddr:
 
     @property
     def sip_uri(self) -> SipUri:
-        """The URI parsed, anew at each call.  Raises SipParseError: 416 for an unsupported scheme, else 400."""
+        """The URI parsed, anew at each call.  Raises SipParseError as `parse_uri` does."""
         return parse_uri(self.uri)
 
     def __str__(self) -> str:
@@ -44,18 +44,22 @@ class NameAddr:
 def parse_name_addr(text: str, header: str | None = None) -> NameAddr:
     """Parses one value of the name-addr or addr-spec form.  Raises SipParseError (400), naming `header`."""
     try:
-        match = _BRACKETED.fullmatch(text)
-        if match is not None:
-            quoted, bare, uri, params = match.groups()
-            display = unquote(quoted) if quoted is not None else bare.rstrip(" \t") or None
-            return NameAddr(display, uri, parse_params(params) if params else {})
-        match = _BARE.fullmatch(text)
-        if match is not None:
-            # Without brackets, what follows the first semicolon belongs to the header (RFC 3261 section 20).
-            return NameAddr(None, match[1], parse_params(match[2]) if match[2] else {})
-        if text == "*":
-            return NameAddr(None, "*", {})
-        raise SipParseError(f'not of the form "Name" <URI>;parameters: {text[:80]!r}')
+        return _parse(text)
     except SipParseError as error:
         error.header = header
         raise
+
+
+def _parse(text: str) -> NameAddr:
+    match = _BRACKETED.fullmatch(text)
+    if match is not None:
+        quoted, bare, uri, params = match.groups()
+        display = unquote(quoted) if quoted is not None else bare.rstrip(" \t") or None
+        return NameAddr(display, uri, parse_params(params) if params else {})
+    match = _BARE.fullmatch(text)
+    if match is not None:
+        # Without brackets, what follows the first semicolon belongs to the header (RFC 3261 section 20).
+        return NameAddr(None, match[1], parse_params(match[2]) if match[2] else {})
+    if text == "*":
+        return NameAddr(None, "*", {})
+    raise SipParseError(f'not of the form "Name" <URI>;parameters: {text[:80]!r}')

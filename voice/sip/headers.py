@@ -11,74 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from voice.sip.errors import SipParseError
+from voice.sip.header_names import LISTS, LONG, is_token, key_of, long_name
 
-# Long names that RFC 3261 and its extensions define, as they are written.
-_NAMES: Final = (
-    "Accept, Accept-Contact, Accept-Encoding, Accept-Language, Alert-Info, Allow, Allow-Events, Authentication-Info, "
-    "Authorization, Call-ID, Call-Info, Contact, Content-Disposition, Content-Encoding, Content-Language, "
-    "Content-Length, Content-Type, CSeq, Date, Diversion, Error-Info, Event, Expires, From, Geolocation, "
-    "History-Info, Identity, Identity-Info, In-Reply-To, Max-Forwards, MIME-Version, Min-Expires, Min-SE, Organization, "
-    "P-Access-Network-Info, P-Asserted-Identity, P-Charging-Vector, P-Early-Media, P-Preferred-Identity, Path, Priority, Privacy, "
-    "Proxy-Authenticate, Proxy-Authorization, Proxy-Require, RAck, Reason, Record-Route, Recv-Info, Refer-Sub, Refer-To, "
-    "Referred-By, Reject-Contact, Remote-Party-ID, Replaces, Reply-To, Request-Disposition, Require, Retry-After, "
-    "Route, RSeq, Server, Service-Route, Session-Expires, SIP-ETag, SIP-If-Match, Subject, Subscription-State, "
-    "Supported, Timestamp, To, Unsupported, User-Agent, Via, Warning, WWW-Authenticate"
-).split(", ")
-
-# RFC 3261 section 7.3.3, RFC 3515, 3841, 3892, 4028, 6446, 6665, 8224.
-_COMPACT: Final = {
-    "a": "accept-contact",
-    "b": "referred-by",
-    "c": "content-type",
-    "d": "request-disposition",
-    "e": "content-encoding",
-    "f": "from",
-    "i": "call-id",
-    "j": "reject-contact",
-    "k": "supported",
-    "l": "content-length",
-    "m": "contact",
-    "o": "event",
-    "r": "refer-to",
-    "s": "subject",
-    "t": "to",
-    "u": "allow-events",
-    "v": "via",
-    "x": "session-expires",
-    "y": "identity",
-}
-
-_LONG: Final = {name.lower(): name for name in _NAMES}
-
-# Every usual spelling of a known name, to its key: one look-up for nearly every line that arrives.
-KEYS: Final[dict[str, str]] = {
-    **{name: name.lower() for name in _NAMES},
-    **{name.lower(): name.lower() for name in _NAMES},
-    **{short: long for short, long in _COMPACT.items()},
-    **{short.upper(): long for short, long in _COMPACT.items()},
-}
-
-# Fields whose grammar is a comma-separated list (RFC 3261 section 7.3.1); in any other a comma is part of the value.
-_LISTS: Final = frozenset(
-    name.lower()
-    for name in (
-        "Accept, Accept-Contact, Accept-Encoding, Accept-Language, Alert-Info, Allow, Allow-Events, Call-Info, Contact, "
-        "Content-Encoding, Content-Language, Diversion, Error-Info, Geolocation, History-Info, In-Reply-To, "
-        "P-Asserted-Identity, P-Preferred-Identity, Path, Proxy-Require, Reason, Record-Route, Recv-Info, "
-        "Reject-Contact, Remote-Party-ID, Require, Route, Service-Route, Supported, Unsupported, Via, Warning"
-    ).split(", ")
-)
-
-TOKEN: Final = r"A-Za-z0-9\-.!%*_+`'~"
-"""The characters of a token (RFC 3261 section 25.1), for use inside a character class."""
-
-_TOKEN: Final = re.compile(rf"[{TOKEN}]++")
 _LIST_MARK: Final = re.compile(r'[",<]')
 _QUOTED_REST: Final = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
-
-
-def is_token(text: str) -> bool:
-    return _TOKEN.fullmatch(text) is not None
 
 
 def printable(text: str) -> str:
@@ -90,9 +26,9 @@ def printable(text: str) -> str:
 
 
 def split_list(text: str) -> list[str]:
-    """The elements of a comma-separated value, commas inside quotes and angle brackets apart; empty ones dropped.
+    """The elements of a comma-separated value; commas inside quotes and angle brackets separate nothing.
 
-    Raises SipParseError when a quote or a bracket is not closed.
+    Empty elements are dropped.  Raises SipParseError when a quote or a bracket is not closed.
     """
     if "," not in text:
         return [text] if text else []
@@ -129,8 +65,8 @@ def _commas(text: str) -> Iterator[int]:
 class Headers:
     """Header fields in order.  Names are accepted in any case, long or compact.
 
-    `set`, `add`, `prepend` and `replace_first_value` raise ValueError for a name that is no token and for a value
-    with CR, LF or NUL: they would let a value become a header of its own.
+    Whatever takes a value raises ValueError for CR, LF or NUL in it, which would let it become a header of
+    its own, and for a name that is no token.
     """
 
     __slots__ = ("_keys", "_lines")
@@ -152,21 +88,21 @@ class Headers:
     def get(self, name: str) -> str | None:
         """The value of the first field of that name."""
         try:
-            line = self._lines[self._keys.index(_key(name))]
+            line = self._lines[self._keys.index(key_of(name))]
         except ValueError:
             return None
         return _value(line)
 
     def first_line(self, name: str) -> str | None:
-        """The whole first line of that name, the same object until the field is changed: what caches compare."""
+        """The whole first line of that name: one object until the field changes, for caches to compare."""
         try:
-            return self._lines[self._keys.index(_key(name))]
+            return self._lines[self._keys.index(key_of(name))]
         except ValueError:
             return None
 
     def lines(self, name: str) -> list[str]:
         """The value of each field of that name."""
-        key = _key(name)
+        key = key_of(name)
         if key not in self._keys:
             return []
         return [_value(line) for own, line in zip(self._keys, self._lines, strict=True) if own == key]
@@ -177,7 +113,7 @@ class Headers:
         Raises SipParseError when a quote or a bracket is not closed.
         """
         found = self.lines(name)
-        if not found or _key(name) not in _LISTS:
+        if not found or key_of(name) not in LISTS:
             return found
         try:
             return [value for line in found for value in split_list(line)]
@@ -186,7 +122,7 @@ class Headers:
             raise
 
     def set(self, name: str, value: str) -> None:
-        """Puts the value in the place of the first field of that name, drops its others; appends when there is none."""
+        """Puts the value in the place of the first field of that name, drops others; else appends it."""
         key, line = _field(name, value)
         keys = self._keys
         try:
@@ -214,16 +150,19 @@ class Headers:
 
     def remove(self, name: str) -> None:
         """Drops all fields of that name."""
-        key = _key(name)
+        key = key_of(name)
         if key in self._keys:
             self._keep(lambda _, own: own != key)
 
     def remove_first_value(self, name: str) -> str | None:
-        """Takes the first single value off, also when several share a line; returns it.  Raises SipParseError."""
+        """Takes the first single value off, also when several share a line, and returns it.
+
+        Raises SipParseError when the line cannot be split.
+        """
         return self._change_first_value(name, None)
 
     def replace_first_value(self, name: str, value: str) -> str | None:
-        """Puts the value in the place of the first single value; returns the old one, None when there was none.
+        """Puts the value in the place of the first single value and returns that; None: there was none.
 
         Raises SipParseError when the line cannot be split.
         """
@@ -231,9 +170,9 @@ class Headers:
         return self._change_first_value(name, value)
 
     def append_to_first(self, name: str, suffix: str) -> None:
-        """Appends text, such as ``;tag=...``, to the first line of that name, which is otherwise left as it came.
+        """Appends text, such as ``;tag=...``, to the first line of that name, which is left as it came.
 
-        Raises ValueError as `set` does, KeyError when there is no such line.
+        Raises KeyError when there is no such line.
         """
         key, _ = _field(name, suffix)
         if key not in self._keys:
@@ -242,7 +181,7 @@ class Headers:
 
     def copy_from(self, other: Headers, name: str) -> None:
         """Appends every line of that name of another message, as it is."""
-        key = _key(name)
+        key = key_of(name)
         for own, line in zip(other._keys, other._lines, strict=True):
             if own == key:
                 self._keys.append(own)
@@ -257,15 +196,15 @@ class Headers:
 
     def count(self, name: str) -> int:
         """How many lines have that name."""
-        return self._keys.count(_key(name))
+        return self._keys.count(key_of(name))
 
     def __contains__(self, name: str) -> bool:
-        return _key(name) in self._keys
+        return key_of(name) in self._keys
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Long name and value of each field."""
         for key, line in zip(self._keys, self._lines, strict=True):
-            yield _LONG.get(key) or line.partition(":")[0].rstrip(" \t"), _value(line)
+            yield LONG.get(key) or line.partition(":")[0].rstrip(" \t"), _value(line)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -274,12 +213,12 @@ class Headers:
         return f"<Headers {', '.join(self._keys)}>"
 
     def _change_first_value(self, name: str, new: str | None) -> str | None:
-        key = _key(name)
+        key = key_of(name)
         if key not in self._keys:
             return None
         at = self._keys.index(key)
         text = _value(self._lines[at])
-        values = split_list(text) if key in _LISTS else [text]
+        values = split_list(text) if key in LISTS else [text]
         old, rest = (values[0], values[1:]) if values else (None, [])
         kept = rest if new is None else [new, *rest]
         if kept:
@@ -294,21 +233,6 @@ class Headers:
         self._keys = [self._keys[index] for index in kept]
 
 
-def long_name(name: str) -> str:
-    """The long form of a name as it is usually written; an unknown name unchanged."""
-    return _LONG.get(_key(name), name)
-
-
-def key_of(name: str) -> str:
-    """The key of a name in any spelling: its long form in lower case."""
-    lower = name.lower()
-    return _COMPACT.get(lower, lower)
-
-
-def _key(name: str) -> str:
-    return KEYS.get(name) or key_of(name)
-
-
 def _value(line: str) -> str:
     return line.partition(":")[2].strip(" \t")
 
@@ -316,9 +240,10 @@ def _value(line: str) -> str:
 def _field(name: str, value: str) -> tuple[str, str]:
     if "\n" in value or "\r" in value or "\0" in value:
         raise ValueError(f"a header value must not hold CR, LF or NUL: {name}: {value[:80]!r}")
-    key = KEYS.get(name)
-    if key is None:
+    key = key_of(name)
+    shown = LONG.get(key)
+    if shown is None:
         if not is_token(name):
             raise ValueError(f"not a header name: {name[:80]!r}")
-        key = key_of(name)
-    return key, f"{_LONG.get(key, name)}: {value}"
+        shown = name
+    return key, f"{shown}: {value}"

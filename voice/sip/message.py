@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from voice.sip.address import NameAddr, parse_name_addr
 from voice.sip.errors import SipParseError
-from voice.sip.headers import KEYS, TOKEN, Headers, is_token, key_of, long_name, split_list
+from voice.sip.header_names import KEYS, is_token, key_of, long_name
+from voice.sip.headers import Headers
+from voice.sip.mandatory import (
+    MAX_VIAS,
+    CSeq,
+    first_via,
+    parse_call_id,
+    parse_cseq,
+    parse_from,
+    parse_max_forwards,
+    parse_number,
+    parse_to,
+)
 from voice.sip.uri import SipUri, parse_uri
 from voice.sip.via import MAGIC_COOKIE, Via, parse_via
 
@@ -22,35 +34,24 @@ MAX_HEADER_LINES: Final = 256
 """Folded lines count each.  A request after 70 hops has some 90, the largest of RFC 4475 has 43."""
 MAX_HEADER_LINE_BYTES: Final = 16_384
 """An Identity header or a long Record-Route line takes 2 to 4 kB."""
-MAX_VIAS: Final = 64
-"""More hops than any route has; each is copied into every response, so they multiply what we send."""
-MAX_CSEQ: Final = 2**31 - 1
-"""RFC 3261 section 8.1.1.5."""
-
 _T = TypeVar("_T")
 
-# Control characters other than tab: only CRLF ends a line, and none may stand inside one (but see `_check_controls`).
+# Control characters other than tab: only CRLF ends a line, and none may stand inside one (`_check_controls`).
 _CONTROLS: Final = bytes([*range(9), *range(10, 32), 127])
 _QUOTED_CONTROL: Final = re.compile(rb"\\[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
 _METHODS: Final = frozenset(
-    "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
+    (
+        *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH"),
+        *("REFER", "REGISTER", "SUBSCRIBE", "UPDATE"),
+    )
 )
 _VERSION: Final = re.compile(r"[sS][iI][pP]/[0-9]++\.[0-9]++")
 _STATUS_LINE: Final = re.compile(r"([^ ]++) ([1-6][0-9]{2})(?: (.*+))?", re.DOTALL)
-_CSEQ: Final = re.compile(rf"([0-9]++)[ \t]++([{TOKEN}]++)")
-# A word of RFC 3261 section 25.1 is a token with these besides.
-_CALL_ID: Final = re.compile(rf'[{TOKEN}()<>:\\"/\[\]?{{}}]++(?:@[{TOKEN}()<>:\\"/\[\]?{{}}]++)?')
-
 # Fields that may stand once only: two of them would let two readers of one message see two things.
 _ONCE: Final = ("from", "to", "call-id", "cseq", "max-forwards", "content-length")
 # What a response to a faulty request is made of.
 _RESPONSE_KEYS: Final = frozenset(("via", "from", "to", "call-id", "cseq", "timestamp"))
-
-
-class CSeq(NamedTuple):
-    number: int
-    method: str
 
 
 class _Message:
@@ -69,7 +70,7 @@ class _Message:
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        return self._typed("via", _first_via)
+        return self._typed("via", first_via)
 
     @property
     def vias(self) -> list[Via]:
@@ -78,26 +79,26 @@ class _Message:
 
     @property
     def from_(self) -> NameAddr:
-        return self._typed("from", _parse_from)
+        return self._typed("from", parse_from)
 
     @property
     def to(self) -> NameAddr:
-        return self._typed("to", _parse_to)
+        return self._typed("to", parse_to)
 
     @property
     def cseq(self) -> CSeq:
-        return self._typed("cseq", _parse_cseq)
+        return self._typed("cseq", parse_cseq)
 
     @property
     def call_id(self) -> str:
-        return self._typed("call-id", _parse_call_id)
+        return self._typed("call-id", parse_call_id)
 
     @property
     def max_forwards(self) -> int | None:
         """None when there is none, as in requests of RFC 2543."""
         if "max-forwards" not in self.headers:
             return None
-        return self._typed("max-forwards", _parse_max_forwards)
+        return self._typed("max-forwards", parse_max_forwards)
 
     @property
     def contacts(self) -> list[NameAddr]:
@@ -157,7 +158,7 @@ class Request(_Message):
 
     @property
     def sip_uri(self) -> SipUri:
-        """The Request-URI parsed.  Raises SipParseError with status 416 for a scheme other than sip, sips and tel."""
+        """The Request-URI parsed.  Raises SipParseError; 416 for a scheme other than sip, sips and tel."""
         known = self._cache.get("")
         if known is not None and known[0] is self.uri:
             uri: SipUri = known[1]
@@ -177,7 +178,7 @@ class Request(_Message):
         return twin
 
     def to_bytes(self) -> bytes:
-        """As it is sent; Content-Length is set when it does not fit.  Raises ValueError for CR or LF in the URI."""
+        """As it is sent; a wrong Content-Length is set right.  Raises ValueError for CR or LF in the URI."""
         return self._serialise(f"{self.method} {self.uri} SIP/2.0")
 
     def __repr__(self) -> str:
@@ -201,7 +202,7 @@ class Response(_Message):
         return twin
 
     def to_bytes(self) -> bytes:
-        """As it is sent; Content-Length is set when it does not fit.  Raises ValueError for CR or LF in the reason."""
+        """As it is sent; a wrong Content-Length is set right.  Raises ValueError for CR or LF in the reason."""
         return self._serialise(f"SIP/2.0 {self.status} {self.reason}")
 
     def __repr__(self) -> str:
@@ -211,8 +212,8 @@ class Response(_Message):
 def parse_message(data: bytes) -> Request | Response:
     """Parses one whole message: a datagram, or one cut from a stream.
 
-    Empty lines before it are passed over, octets behind what Content-Length announces dropped (RFC 3261 sections
-    7.5 and 18.3).  Raises SipParseError, with `partial` set where a response can be sent.
+    Empty lines before it are passed over, octets behind what Content-Length announces are dropped (RFC 3261
+    sections 7.5 and 18.3).  Raises SipParseError, with `partial` set where a response can be sent.
     """
     if data[:2] == b"\r\n":
         data = data.lstrip(b"\r\n")
@@ -252,7 +253,7 @@ def _parse(data: bytes) -> Request | Response:
 
 
 def _check_controls(head: bytes) -> None:
-    """Finds the control character that is out of place; in a quoted-pair it is not (RFC 3261 section 25.1)."""
+    """Finds the control character that is out of place; in a quoted-pair none is (RFC 3261 section 25.1)."""
     clean = _QUOTED_CONTROL.sub(b"", head).replace(b"\r\n", b"")
     if len(clean) == len(clean.translate(None, _CONTROLS)):
         return
@@ -347,7 +348,7 @@ def _check_mandatory(
     if "via" not in found:
         raise SipParseError("the header is missing", header="Via")
     at = keys.index("via")
-    via = _first_via(values[at].strip(" \t"))
+    via = first_via(values[at].strip(" \t"))
     if via.branch == MAGIC_COOKIE:
         raise SipParseError(f"the branch is {MAGIC_COOKIE} with nothing behind it", header="Via")
     cache["via"] = fields[at], via
@@ -358,7 +359,7 @@ def _check_mandatory(
         cache[key] = fields[keys.index(key)], parse(value.strip(" \t"))
     value = found.get("max-forwards")
     if value is not None:
-        cache["max-forwards"] = fields[keys.index("max-forwards")], _parse_max_forwards(value.strip(" \t"))
+        cache["max-forwards"] = fields[keys.index("max-forwards")], parse_max_forwards(value.strip(" \t"))
     if isinstance(message, Request):
         method = cache["cseq"][1].method
         if method != message.method:
@@ -370,60 +371,17 @@ def _check_mandatory(
 def _cut_body(rest: bytes, content_length: str | None) -> bytes:
     if content_length is None:
         return rest
-    length = _number(content_length.strip(" \t"), MAX_MESSAGE_BYTES, "Content-Length")
+    length = parse_number(content_length.strip(" \t"), MAX_MESSAGE_BYTES, "Content-Length")
     if length > len(rest):
         raise SipParseError(f"{length} bytes are announced, {len(rest)} came", header="Content-Length")
     return rest[:length] if length < len(rest) else rest
 
 
-def _first_via(text: str) -> Via:
-    if "," in text:
-        values = split_list(text)
-        if len(values) > MAX_VIAS:
-            raise SipParseError(f"there are more than {MAX_VIAS} values", header="Via", status=513)
-        text = values[0] if values else ""
-    return parse_via(text)
-
-
-def _parse_from(text: str) -> NameAddr:
-    return parse_name_addr(text, "From")
-
-
-def _parse_to(text: str) -> NameAddr:
-    return parse_name_addr(text, "To")
-
-
-def _parse_cseq(text: str) -> CSeq:
-    match = _CSEQ.fullmatch(text)
-    if match is None:
-        raise SipParseError(f"not a number and a method: {text[:80]!r}", header="CSeq")
-    return CSeq(_number(match[1], MAX_CSEQ, "CSeq"), match[2])
-
-
-def _parse_call_id(text: str) -> str:
-    if _CALL_ID.fullmatch(text) is None:
-        raise SipParseError(f"not a word, or two with @ between: {text[:80]!r}", header="Call-ID")
-    return text
-
-
-def _parse_max_forwards(text: str) -> int:
-    return _number(text, 255, "Max-Forwards")
-
-
-def _number(text: str, largest: int, header: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise SipParseError(f"not a number: {text[:80]!r}", header=header)
-    digits = text.lstrip("0")
-    if len(digits) > 10 or int(digits or "0") > largest:
-        raise SipParseError(f"{text[:40]} is more than {largest}", header=header)
-    return int(digits or "0")
-
-
 _MANDATORY: Final[tuple[tuple[str, Callable[[str], object]], ...]] = (
-    ("from", _parse_from),
-    ("to", _parse_to),
-    ("call-id", _parse_call_id),
-    ("cseq", _parse_cseq),
+    ("from", parse_from),
+    ("to", parse_to),
+    ("call-id", parse_call_id),
+    ("cseq", parse_cseq),
 )
 
 
@@ -447,9 +405,8 @@ def _salvage(data: bytes) -> Request | None:
                 headers.add(key, value.strip(" \t"))
             except ValueError:
                 return None
-    request = Request(method, rest.rpartition(" ")[0].strip(" "), headers)
     try:
-        request.via
+        first_via(headers.get("via") or "")
     except SipParseError:
         return None
-    return request
+    return Request(method, rest.rpartition(" ")[0].strip(" "), headers)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from voice.sip.errors import SipParseError
-from voice.sip.headers import TOKEN
+from voice.sip.header_names import TCHARS
 
 Params = Mapping[str, str | None]
 """Values by lower-case name, in order, quotes and their escapes resolved; None: no ``=``."""
@@ -15,19 +15,22 @@ Params = Mapping[str, str | None]
 QUOTED: Final = r'"([^"\\]*+(?:\\.[^"\\]*+)*)"'
 """A quoted-string, its inside as a group."""
 
-# Stricter than this the grammar is (token / host / quoted-string), but telephones send base64 in tags and branches,
-# and nothing can be misread as long as the characters that separate stay out.
+# The grammar is stricter (token / host / quoted-string), but telephones send base64 in tags and branches, and
+# nothing can be misread as long as the characters that separate stay out.
 _VALUE: Final = r'[^ \t;,"<>\\]++'
-_PLAIN: Final = re.compile(rf"(?:;[{TOKEN}]++(?:={_VALUE})?)*")
+_PLAIN: Final = re.compile(rf"(?:;[{TCHARS}]++(?:={_VALUE})?)*")
 _BARE: Final = re.compile(_VALUE)
 _ONE: Final = re.compile(
-    rf"[ \t]*+;[ \t]*+([{TOKEN}]++)[ \t]*+(?:(=)[ \t]*+(?:({_VALUE})|{QUOTED})[ \t]*+)?", re.DOTALL
+    rf"[ \t]*+;[ \t]*+([{TCHARS}]++)[ \t]*+(?:(=)[ \t]*+(?:({_VALUE})|{QUOTED})[ \t]*+)?", re.DOTALL
 )
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 def parse_params(text: str) -> dict[str, str | None]:
-    """The parameters in a text that is empty or begins with ``;``.  Raises SipParseError for bad syntax and repeats."""
+    """The parameters in a text that is empty or begins with ``;``.
+
+    Raises SipParseError for bad syntax and for a parameter given twice.
+    """
     if _PLAIN.fullmatch(text) is None:
         pairs = _parse_slowly(text)
     else:

@@ -95,7 +95,7 @@ _CLASSES: Final = {
     6: "Global Failure",
 }
 
-# Requests whose 18x and 2xx make a dialog, along the recorded route (RFC 3261 section 12.1.1, RFC 6665, RFC 3515).
+# Requests whose 18x and 2xx make a dialog along the recorded route (RFC 3261 section 12.1.1, RFC 6665, 3515).
 _DIALOG_FORMING: Final = frozenset(("INVITE", "SUBSCRIBE", "REFER"))
 
 

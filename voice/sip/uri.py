@@ -18,9 +18,9 @@ MAX_URI_CHARS: Final = 8_192
 
 Params = tuple[tuple[str, str | None], ...]
 
-# Character classes of RFC 3261 section 25.1, for use inside [].  "%" stands for an escape; that two hex digits
-# follow it is checked separately, because one class is several times as fast as an alternation.  "#" has to be
-# escaped in a user part, yet telephones send service codes (*21#) without: it can mean nothing else there.
+# Character classes of RFC 3261 section 25.1, for use inside [].  "%" stands for an escape; that two hex
+# digits follow it is checked separately, because one class is several times as fast as an alternation.  "#"
+# has to be escaped in a user part, yet telephones send service codes (*21#) bare: it can mean nothing else.
 _UNRESERVED: Final = r"A-Za-z0-9\-_.!~*'()"
 _USER: Final = _UNRESERVED + r"&=+$,;?/%#"
 _PASSWORD: Final = _UNRESERVED + r"&=+$,%"
@@ -233,7 +233,7 @@ def escape_user(text: str) -> str:
 
 
 def equivalent(one: SipUri, other: SipUri) -> bool:
-    """Whether two URIs are equal as RFC 3261 section 19.1.4 defines it; tel numbers as RFC 3966 section 4 does."""
+    """Whether two URIs are equal by RFC 3261 section 19.1.4; tel URIs by RFC 3966 section 4."""
     if one.scheme != other.scheme or one.port != other.port:
         return False
     if one.scheme == "tel":

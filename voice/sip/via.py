@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from voice.sip.errors import SipParseError
-from voice.sip.headers import TOKEN, Headers
+from voice.sip.header_names import TCHARS
+from voice.sip.headers import Headers
 from voice.sip.params import Params, params_text, parse_params
 from voice.sip.uri import HOST, checked_host, checked_port
 
@@ -15,7 +16,7 @@ MAGIC_COOKIE: Final = "z9hG4bK"
 """What a branch begins with that identifies its transaction by itself (RFC 3261 section 8.1.1.7)."""
 
 _VIA: Final = re.compile(
-    rf"([{TOKEN}]++/[{TOKEN}]++)/([{TOKEN}]++)[ \t]++({HOST})(?::([0-9]{{1,5}}+))?(;.*+)?", re.DOTALL
+    rf"([{TCHARS}]++/[{TCHARS}]++)/([{TCHARS}]++)[ \t]++({HOST})(?::([0-9]{{1,5}}+))?(;.*+)?", re.DOTALL
 )
 _SPACES: Final = re.compile(r"[ \t]++")
 _AROUND_MARK: Final = re.compile(" ?([/:]) ?")
@@ -45,7 +46,7 @@ class Via:
 
     @property
     def wants_rport(self) -> bool:
-        """Whether the sender asked for the response to come back to where the request came from (RFC 3581)."""
+        """Whether the response is to go back to the port the request came from (RFC 3581)."""
         return "rport" in self.params
 
     @property
@@ -56,7 +57,7 @@ class Via:
 
     @property
     def has_rfc3261_branch(self) -> bool:
-        """Whether the branch alone identifies the transaction; else RFC 3261 section 17.2.3 says how RFC 2543's do."""
+        """Whether the branch alone identifies the transaction; RFC 3261 section 17.2.3 has the other way."""
         branch = self.branch
         return branch is not None and branch.startswith(MAGIC_COOKIE)
 
@@ -80,7 +81,7 @@ class Via:
         return self.received or host, self.rport or port
 
     def stamped(self, address: str, port: int) -> Via:
-        """As a server stores it: what the request really came from is written down (sections 18.2.1, RFC 3581 4)."""
+        """With where the request really came from written down (RFC 3261 section 18.2.1, RFC 3581)."""
         params = dict(self.params)
         if "rport" in params:
             params["rport"] = str(port)
@@ -126,7 +127,7 @@ def _compact(text: str) -> str:
 
 
 def stamp_top_via(headers: Headers, via: Via, address: str, port: int) -> Via:
-    """Writes down in the topmost Via, which is `via`, where its request came from; returns it as it is then."""
+    """Writes down in the topmost Via, which is `via`, where its request came from; returns the new one."""
     stamped = via.stamped(address, port)
     if stamped is not via:
         headers.replace_first_value("Via", str(stamped))
