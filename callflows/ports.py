@@ -40,7 +40,10 @@ class Unavailable(Exception):
 
 
 class NotAnswered(Exception):
-    """Nobody answered a dial.  `status` is the best final SIP response (RFC 3261 section 16.7 step 6); 408 after the ring time."""
+    """Nobody answered a dial.
+
+    `status` is the best final SIP response (RFC 3261 section 16.7 step 6); 408 after the ring time.
+    """
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{status} {reason}")
@@ -152,13 +155,18 @@ class Line(Protocol):
         ...
 
     async def dial(self, request: DialRequest) -> Party:
-        """Calls the targets; the first to answer wins, the others get CANCEL.  An unanswered caller hears ringing
-        or the callee's early media meanwhile.  Raises NotAnswered."""
+        """Calls the targets; the first to answer wins, the others get CANCEL.
+
+        An unanswered caller hears ringing or the callee's early media meanwhile.  Raises NotAnswered.
+        """
         ...
 
     async def bridge(self, party: Party) -> None:
-        """Connects caller and callee both ways, answering the caller when nothing did before; returns when the
-        callee hangs up.  Raises CallGone when the caller does; the callee is then hung up.  Cancelled: likewise."""
+        """Connects caller and callee both ways, answering the caller when nothing did before.
+
+        Returns when the callee hangs up.  Raises CallGone when the caller does; the callee is then
+        hung up.  Cancelled: likewise.
+        """
         ...
 
     async def ended(self) -> str:

@@ -1,0 +1,20 @@
+"""The actions of a callflow, one file each.  A new step is a file here and a line in STEPS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from callflows.steps.base import Step
+from callflows.steps.dial import Dial
+from callflows.steps.hangup import Hangup
+from callflows.steps.pause import Pause
+from callflows.steps.play import Play
+from callflows.steps.record import Record
+from callflows.steps.say import Say
+from callflows.steps.transfer import Transfer
+
+STEPS: Mapping[str, type[Step]] = MappingProxyType(
+    {step.action: step for step in (Say, Play, Pause, Record, Transfer, Dial, Hangup)}
+)
+"""Every action there is, by its name in a document."""

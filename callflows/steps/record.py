@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from callflows.kinds import Keys, Number, Truth
+from callflows.ports import Recorded, Recorder
+from callflows.racing import first_of
+from callflows.sounds import Beep, Sound
+from callflows.steps.base import Call, Need, Outcome, Step, Word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(Step):
+    """Records the caller until silence, a key or the longest time; what was said is kept in any case."""
+
+    timeout: float | None = None
+    """Seconds of silence that end it; None: silence does not."""
+    max_length: float = 3600.0
+    """Seconds."""
+    finish_on_key: frozenset[str] = frozenset()
+    """Any of these keys ends it."""
+    beep: bool = False
+
+    action: ClassVar = "record"
+    options: ClassVar = {
+        "timeout": Number(minimum=1, maximum=120, unit="seconds"),
+        "max_length": Number(minimum=1, maximum=14400, unit="seconds"),
+        "finish_on_key": Keys(),
+        "beep": Truth(),
+    }
+
+    @property
+    def needs(self) -> Need:
+        return Need.ANSWERED
+
+    def sounds(self) -> tuple[Sound, ...]:
+        return (Beep(),) if self.beep else ()
+
+    async def run(self, call: Call) -> Outcome:
+        # The place comes before the beep: nothing may take time between the beep and the first word.
+        place = await call.recordings.place()
+        recorded = Recorded(id=place.id, seconds=0.0, size=0)
+        complete = False
+        try:
+            for sound in self.sounds():
+                await call.play(sound)
+            # Keys are heard from before the recording begins, so that none falls between.
+            async with call.line.digits() as digits:
+                recorder = await call.line.record(place)
+                try:
+                    end = await first_of(*self._ends(recorder, digits))
+                finally:
+                    recorded = await recorder.stop()
+                    complete = True
+                    call.reached(Outcome(word=Word.DONE, detail=f"{recorded.seconds:.1f} s"))
+        finally:
+            call.recordings.done(recorded, complete)
+        return Outcome(word=Word.DONE, detail=f"{recorded.seconds:.1f} s; {end}")
+
+    def _ends(self, recorder: Recorder, digits: AsyncIterator[str]) -> list[Coroutine[Any, Any, str]]:
+        ends = [_key(digits, self.finish_on_key), _after(self.max_length)]
+        if self.timeout is not None:
+            ends.append(_silence(recorder, self.timeout))
+        return ends
+
+
+async def _key(digits: AsyncIterator[str], finishing: frozenset[str]) -> str:
+    # Which key it was stays unsaid: a caller may have typed a secret.
+    async for digit in digits:
+        if digit in finishing:
+            return "a key was pressed"
+    # No more keys can come: what else ends a recording decides.
+    never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    return await never
+
+
+async def _after(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "the longest time was reached"
+
+
+async def _silence(recorder: Recorder, seconds: float) -> str:
+    await recorder.silent(seconds)
+    return f"{seconds:g} s of silence"
