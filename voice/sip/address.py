@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from voice.sip.errors import SipParseError
 from voice.sip.params import QUOTED, Params, params_text, parse_params, quote, unquote
-from voice.sip.uri import SipUri, parse_uri
+from voice.sip.uri import REMEMBERED, REMEMBERED_CHARS, SipUri, parse_uri
 
 # An unquoted display name has to consist of tokens; other characters are let pass as long as they separate
 # nothing, since telephones send names like Müller or Sales (NL) bare.
@@ -18,8 +19,7 @@ _BRACKETED: Final = re.compile(
 _BARE: Final = re.compile(r'([A-Za-z][A-Za-z0-9+\-.]*+:[^<>" \t,;?]++)[ \t]*+(;.*+)?', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class NameAddr:
+class NameAddr(NamedTuple):
     display: str | None
     """The display name, quotes and their escapes resolved; None: none given."""
     uri: str
@@ -44,7 +44,7 @@ class NameAddr:
 def parse_name_addr(text: str, header: str | None = None) -> NameAddr:
     """Parses one value of the name-addr or addr-spec form.  Raises SipParseError (400), naming `header`."""
     try:
-        return _parse(text)
+        return _parse_remembered(text) if len(text) <= REMEMBERED_CHARS else _parse(text)
     except SipParseError as error:
         error.header = header
         raise
@@ -55,11 +55,20 @@ def _parse(text: str) -> NameAddr:
     if match is not None:
         quoted, bare, uri, params = match.groups()
         display = unquote(quoted) if quoted is not None else bare.rstrip(" \t") or None
-        return NameAddr(display, uri, parse_params(params) if params else {})
+        return NameAddr(display, uri, _params(params))
     match = _BARE.fullmatch(text)
     if match is not None:
         # Without brackets, what follows the first semicolon belongs to the header (RFC 3261 section 20).
-        return NameAddr(None, match[1], parse_params(match[2]) if match[2] else {})
+        return NameAddr(None, match[1], _params(match[2]))
     if text == "*":
-        return NameAddr(None, "*", {})
+        return NameAddr(None, "*", _NO_PARAMS)
     raise SipParseError(f'not of the form "Name" <URI>;parameters: {text[:80]!r}')
+
+
+_parse_remembered: Final = lru_cache(REMEMBERED)(_parse)
+_NO_PARAMS: Final[Params] = MappingProxyType({})
+
+
+def _params(text: str | None) -> Params:
+    # Read-only, because a remembered value is shared.
+    return MappingProxyType(parse_params(text)) if text else _NO_PARAMS

@@ -15,6 +15,13 @@ MAX_VIAS: Final = 64
 """More hops than any route has; each is copied into every response, so they multiply what we send."""
 MAX_CSEQ: Final = 2**31 - 1
 """RFC 3261 section 8.1.1.5."""
+METHODS: Final = frozenset(
+    (
+        *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH"),
+        *("REFER", "REGISTER", "SUBSCRIBE", "UPDATE"),
+    )
+)
+"""The registered methods: a look-up spares most messages the regular expression."""
 
 _CSEQ: Final = re.compile(rf"([0-9]++)[ \t]++([{TCHARS}]++)")
 # A word of RFC 3261 section 25.1 is a token with these besides.
@@ -44,6 +51,9 @@ def parse_to(text: str) -> NameAddr:
 
 
 def parse_cseq(text: str) -> CSeq:
+    digits, _, method = text.partition(" ")
+    if method in METHODS and len(digits) < 10 and digits.isascii() and digits.isdigit():
+        return CSeq(int(digits), method)
     match = _CSEQ.fullmatch(text)
     if match is None:
         raise SipParseError(f"not a number and a method: {text[:80]!r}", header="CSeq")
@@ -61,9 +71,11 @@ def parse_max_forwards(text: str) -> int:
 
 
 def parse_number(text: str, largest: int, header: str) -> int:
+    """A number without sign; `int` alone would take spaces, underscores, other scripts, and 65,000 digits."""
     if not (text.isascii() and text.isdigit()):
         raise SipParseError(f"not a number: {text[:80]!r}", header=header)
-    digits = text.lstrip("0")
-    if len(digits) > 10 or int(digits or "0") > largest:
+    digits = text.lstrip("0") or "0"
+    number = int(digits) if len(digits) <= 10 else largest + 1
+    if number > largest:
         raise SipParseError(f"{text[:40]} is more than {largest}", header=header)
-    return int(digits or "0")
+    return number

@@ -16,6 +16,7 @@ from voice.sip.header_names import KEYS, is_token, key_of, long_name
 from voice.sip.headers import Headers
 from voice.sip.mandatory import (
     MAX_VIAS,
+    METHODS,
     CSeq,
     first_via,
     parse_call_id,
@@ -38,14 +39,8 @@ _T = TypeVar("_T")
 
 # Control characters other than tab: only CRLF ends a line, and none may stand inside one (`_check_controls`).
 _CONTROLS: Final = bytes([*range(9), *range(10, 32), 127])
-_QUOTED_CONTROL: Final = re.compile(rb"\\[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_QUOTED_PAIR: Final = re.compile(rb"\\[\x00-\x09\x0b\x0c\x0e-\x7f]")
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
-_METHODS: Final = frozenset(
-    (
-        *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH"),
-        *("REFER", "REGISTER", "SUBSCRIBE", "UPDATE"),
-    )
-)
 _VERSION: Final = re.compile(r"[sS][iI][pP]/[0-9]++\.[0-9]++")
 _STATUS_LINE: Final = re.compile(r"([^ ]++) ([1-6][0-9]{2})(?: (.*+))?", re.DOTALL)
 # Fields that may stand once only: two of them would let two readers of one message see two things.
@@ -202,7 +197,7 @@ class Response(_Message):
         return twin
 
     def to_bytes(self) -> bytes:
-        """As it is sent; a wrong Content-Length is set right.  Raises ValueError for CR or LF in the reason."""
+        """As it is sent; a wrong Content-Length is set right.  Raises ValueError for CR, LF in the reason."""
         return self._serialise(f"SIP/2.0 {self.status} {self.reason}")
 
     def __repr__(self) -> str:
@@ -238,23 +233,25 @@ def _parse(data: bytes) -> Request | Response:
         raise SipParseError(f"the message has more than {MAX_HEADER_LINES} header lines", status=513)
     if end > MAX_HEADER_LINE_BYTES:
         _check_line_lengths(lines)
-    keys, fields, values = _split_fields(lines)
-    if lines[0][:4].upper() == "SIP/":
-        message: Request | Response = _parse_status_line(lines[0])
+    start = lines.pop(0)
+    if start[:4].upper() == "SIP/":
+        message: Request | Response = _parse_status_line(start)
     else:
-        message = _parse_request_line(lines[0])
-    found = dict(zip(keys, values, strict=True))
-    if len(found) != len(keys):
+        message = _parse_request_line(start)
+    keys, values = _split_fields(lines)
+    message.headers = Headers.received(keys, lines)
+    first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+    if len(first) != len(keys):
         _check_repeats(keys, values)
-    message.headers = Headers.received(keys, fields)
-    _check_mandatory(message, found, keys, fields, values)
-    message.body = _cut_body(data[end + 4 :], found.get("content-length"))
+    _check_mandatory(message, first, lines, values)
+    at = first.get("content-length")
+    message.body = _cut_body(data[end + 4 :], None if at is None else values[at])
     return message
 
 
 def _check_controls(head: bytes) -> None:
     """Finds the control character that is out of place; in a quoted-pair none is (RFC 3261 section 25.1)."""
-    clean = _QUOTED_CONTROL.sub(b"", head).replace(b"\r\n", b"")
+    clean = _QUOTED_PAIR.sub(b"", head).replace(b"\r\n", b"")
     if len(clean) == len(clean.translate(None, _CONTROLS)):
         return
     octet = next(octet for octet in clean if octet in _CONTROLS)
@@ -266,27 +263,33 @@ def _check_line_lengths(lines: list[str]) -> None:
         raise SipParseError(f"a header line is longer than {MAX_HEADER_LINE_BYTES} bytes", status=513)
 
 
-def _split_fields(lines: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """Keys, whole lines and values (not stripped) of the header lines, which follow the first."""
+def _split_fields(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Keys and values (not stripped) of header lines; folded and oddly spaced ones are replaced in place."""
     keys: list[str] = []
-    fields: list[str] = []
     values: list[str] = []
     known = KEYS.get
-    for line in lines[1:]:
+    for line in lines:
         name, colon, value = line.partition(":")
         key = known(name)
         if key is None or not colon:
             if line[0] in " \t":
-                return _split_fields(_FOLD.sub(" ", "\r\n".join(lines)).split("\r\n"))
+                _unfold(lines)
+                return _split_fields(lines)
             name = name.rstrip(" \t")
             if not colon or not is_token(name):
                 raise SipParseError(f"a header line does not begin with a name and a colon: {line[:80]!r}")
             key = key_of(name)
-            line = f"{name}:{value}"
+            lines[len(keys)] = f"{name}:{value}"
         keys.append(key)
-        fields.append(line)
         values.append(value)
-    return keys, fields, values
+    return keys, values
+
+
+def _unfold(lines: list[str]) -> None:
+    """Joins each line that begins with white space to the one before (RFC 3261 section 7.3.1)."""
+    if lines[0][0] in " \t":
+        raise SipParseError(f"the start line is continued on a second one: {lines[0][:80]!r}")
+    lines[:] = _FOLD.sub(" ", "\r\n".join(lines)).split("\r\n")
 
 
 def _parse_request_line(line: str) -> Request:
@@ -297,7 +300,7 @@ def _parse_request_line(line: str) -> Request:
         )
     method, uri, version = parts
     _check_version(version)
-    if method not in _METHODS and not is_token(method):
+    if method not in METHODS and not is_token(method):
         raise SipParseError(f"not a method: {method[:80]!r}")
     request = Request(method, uri)
     try:
@@ -341,31 +344,24 @@ def _check_repeats(keys: list[str], values: list[str]) -> None:
 
 
 def _check_mandatory(
-    message: Request | Response, found: dict[str, str], keys: list[str], fields: list[str], values: list[str]
+    message: Request | Response, first: dict[str, int], lines: list[str], values: list[str]
 ) -> None:
-    """Parses what every message must have; the results stay in the message's cache."""
+    """Parses what every message must have into the message's cache; `first` says where each key is."""
     cache = message._cache
-    if "via" not in found:
-        raise SipParseError("the header is missing", header="Via")
-    at = keys.index("via")
-    via = first_via(values[at].strip(" \t"))
-    if via.branch == MAGIC_COOKIE:
-        raise SipParseError(f"the branch is {MAGIC_COOKIE} with nothing behind it", header="Via")
-    cache["via"] = fields[at], via
     for key, parse in _MANDATORY:
-        value = found.get(key)
-        if value is None:
+        at = first.get(key)
+        if at is None:
             raise SipParseError("the header is missing", header=long_name(key))
-        cache[key] = fields[keys.index(key)], parse(value.strip(" \t"))
-    value = found.get("max-forwards")
-    if value is not None:
-        cache["max-forwards"] = fields[keys.index("max-forwards")], parse_max_forwards(value.strip(" \t"))
-    if isinstance(message, Request):
-        method = cache["cseq"][1].method
-        if method != message.method:
-            raise SipParseError(
-                f"the method is {method[:40]}, in the request line it is {message.method[:40]}", header="CSeq"
-            )
+        cache[key] = lines[at], parse(values[at].strip(" \t"))
+    at = first.get("max-forwards")
+    if at is not None:
+        cache["max-forwards"] = lines[at], parse_max_forwards(values[at].strip(" \t"))
+    if cache["via"][1].branch == MAGIC_COOKIE:
+        raise SipParseError(f"the branch is {MAGIC_COOKIE} with nothing behind it", header="Via")
+    if isinstance(message, Request) and cache["cseq"][1].method != message.method:
+        raise SipParseError(
+            f"the method is not that of the request line, {message.method[:40]!r}", header="CSeq"
+        )
 
 
 def _cut_body(rest: bytes, content_length: str | None) -> bytes:
@@ -378,6 +374,7 @@ def _cut_body(rest: bytes, content_length: str | None) -> bytes:
 
 
 _MANDATORY: Final[tuple[tuple[str, Callable[[str], object]], ...]] = (
+    ("via", first_via),
     ("from", parse_from),
     ("to", parse_to),
     ("call-id", parse_call_id),

@@ -31,33 +31,35 @@ def parse_params(text: str) -> dict[str, str | None]:
 
     Raises SipParseError for bad syntax and for a parameter given twice.
     """
+    if not text:
+        return {}
+    params: dict[str, str | None] = {}
     if _PLAIN.fullmatch(text) is None:
-        pairs = _parse_slowly(text)
+        count = _parse_slowly(text.rstrip(" \t"), params)
     else:
-        pairs = []
-        for part in text[1:].split(";") if text else ():
+        parts = text[1:].split(";")
+        count = len(parts)
+        for part in parts:
             name, equals, value = part.partition("=")
-            pairs.append((name.lower(), value if equals else None))
-    params = dict(pairs)
-    if len(params) != len(pairs):
+            params[name.lower()] = value if equals else None
+    if len(params) != count:
         raise SipParseError(f"a parameter is given twice in {text[:80]!r}")
     return params
 
 
-def _parse_slowly(text: str) -> list[tuple[str, str | None]]:
-    """With white space and quoted strings, as the grammar allows and few send."""
-    text = text.rstrip(" \t")
-    pairs: list[tuple[str, str | None]] = []
-    at = 0
+def _parse_slowly(text: str, params: dict[str, str | None]) -> int:
+    """Fills in parameters with white space or quoted strings, which few send; returns how many there are."""
+    count = at = 0
     while at < len(text):
         match = _ONE.match(text, at)
         if match is None:
             raise SipParseError(f"not a ;name=value parameter: {text[at:][:80]!r}")
         name, equals, plain, quoted = match.groups()
         value = plain if quoted is None else unquote(quoted)
-        pairs.append((name.lower(), value if equals else None))
+        params[name.lower()] = value if equals else None
+        count += 1
         at = match.end()
-    return pairs
+    return count
 
 
 def unquote(inside: str) -> str:

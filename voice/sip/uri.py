@@ -7,14 +7,20 @@ Components are kept as written, escapes included, so that ``str(parse_uri(text))
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
-from typing import Final
+from typing import Final, NamedTuple
 
 from voice.sip.errors import SipParseError
 
 MAX_URI_CHARS: Final = 8_192
 """Longest URI that is looked at: far above any real one (the longest of RFC 4475 has 345)."""
+REMEMBERED: Final = 4_096
+REMEMBERED_CHARS: Final = 256
+"""How many parsed values are remembered, and how long their text may be: 1 MB at most.
+
+The fourteen messages of a call that an edge sees repeat one From, two Tos and a few URIs.
+"""
 
 Params = tuple[tuple[str, str | None], ...]
 
@@ -29,6 +35,8 @@ _HEADER: Final = _UNRESERVED + r"\[\]/?:+$%"
 
 HOST: Final = r"[A-Za-z0-9_.\-]++|\[[0-9A-Fa-f:.]++\]"
 """A host as a regular expression, to be checked further by `checked_host`."""
+_OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
+_IPV4: Final = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
 
 # Every repetition ends at a character that its class does not hold, so nothing is ever tried twice.
 _SIP: Final = re.compile(
@@ -49,9 +57,8 @@ _USER_SAFE: Final = re.compile(rf"[{_UNRESERVED}&=+$,;?/]++")
 _DECISIVE: Final = ("user", "ttl", "method", "maddr", "transport")
 
 
-@dataclass(frozen=True, slots=True)
-class SipUri:
-    """A SIP, SIPS or tel URI.  Equality is by text; `equivalent` compares as RFC 3261 says."""
+class SipUri(NamedTuple):
+    """A SIP, SIPS or tel URI.  ``==`` compares what is written; `equivalent` compares as RFC 3261 says."""
 
     scheme: str
     """``sip``, ``sips`` or ``tel``, in lower case."""
@@ -94,10 +101,10 @@ class SipUri:
 
     def with_param(self, name: str, value: str | None) -> SipUri:
         """This URI with the parameter set, replacing one of that name."""
-        return replace(self, params=(*self._params_but(name), (name, value)))
+        return self._replace(params=(*self._params_but(name), (name, value)))
 
     def without_param(self, name: str) -> SipUri:
-        return replace(self, params=self._params_but(name))
+        return self._replace(params=self._params_but(name))
 
     def _params_but(self, name: str) -> Params:
         return tuple(pair for pair in self.params if pair[0].lower() != name)
@@ -124,8 +131,14 @@ def parse_uri(text: str) -> SipUri:
 
     Raises SipParseError with status 416 for any other scheme, 400 for bad syntax, 414 for one too long.
     """
+    if len(text) <= REMEMBERED_CHARS:
+        return _parse_remembered(text)
     if len(text) > MAX_URI_CHARS:
         raise SipParseError(f"the URI is longer than {MAX_URI_CHARS} characters", status=414)
+    return _parse_sip(text)
+
+
+def _parse_sip(text: str) -> SipUri:
     match = _SIP.fullmatch(text)
     if match is None:
         return _parse_tel(text)
@@ -149,6 +162,9 @@ def scheme_of(text: str) -> str:
     if match is None:
         raise SipParseError(f"not a URI: {text[:80]!r}")
     return match[1].lower()
+
+
+_parse_remembered: Final = lru_cache(REMEMBERED)(_parse_sip)
 
 
 def _parse_tel(text: str) -> SipUri:
@@ -175,12 +191,10 @@ def checked_host(host: str) -> str:
         except AddressValueError:
             raise SipParseError(f"not an IPv6 address: {host[:80]!r}") from None
         return host
-    if host[0] in ".-" or host[-1] == "-" or ".." in host:
-        raise SipParseError(f"not a host name: {host[:80]!r}")
-    if host[-1].isdigit() and host.replace(".", "").isdigit():
-        octets = host.split(".")
-        if len(octets) != 4 or any(len(octet) > 3 or int(octet) > 255 for octet in octets):
-            raise SipParseError(f"neither a host name nor an IPv4 address: {host[:80]!r}")
+    if _IPV4.fullmatch(host):
+        return host
+    if host[0] in ".-" or host[-1] == "-" or ".." in host or host.replace(".", "").isdigit():
+        raise SipParseError(f"neither a host name nor an IPv4 address: {host[:80]!r}")
     return host
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from voice.sip.errors import SipParseError
 from voice.sip.header_names import TCHARS
@@ -23,8 +22,7 @@ _AROUND_MARK: Final = re.compile(" ?([/:]) ?")
 _DEFAULT_PORTS: Final = {"TLS": 5061, "TLS-SCTP": 5061, "WSS": 443, "WS": 80}
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     protocol: str
     """Protocol and version, ``SIP/2.0``."""
     transport: str
@@ -89,9 +87,9 @@ class Via:
             if "received" not in params:
                 return self
             del params["received"]
-            return replace(self, params=params)
+            return self._replace(params=params)
         params["received"] = address
-        return replace(self, params=params)
+        return self._replace(params=params)
 
     def __str__(self) -> str:
         sent_by = self.host if self.port is None else f"{self.host}:{self.port}"
