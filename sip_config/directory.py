@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sip_config.admission import DomainGate, admits_any_source, admitting_networks
+from sip_config.configuration import Configuration
 from sip_config.model import (
     Account,
     AccountId,
@@ -78,6 +79,22 @@ class Directory:
         self._shared_gateways, self._own_gateways = _gateway_tables(self.gateways)
         self._gateways_by_address = _gateways_by_address(self.gateways)
         self._admits_any_source, self._sources = self._possible_sources()
+
+    @classmethod
+    def of(cls, configuration: Configuration, *, base_domain: str, pop: str, version: int = 0) -> Directory:
+        """The directory of a configuration; the usual POPs when it names none."""
+        return cls(
+            base_domain=base_domain,
+            pop=pop,
+            accounts=configuration.accounts,
+            acls=configuration.acls,
+            domains=configuration.domains,
+            numbers=configuration.numbers,
+            gateways=configuration.gateways,
+            pops=configuration.pops or DEFAULT_POPS,
+            callflows=configuration.callflows,
+            version=version,
+        )
 
     def domain_for_host(self, host: str) -> Domain | None:
         """The domain of a host name, ``<label>.<base>`` or ``<label>.<pop>.<base>``; case does not matter."""

@@ -168,3 +168,18 @@ class Callflow:
     account_id: AccountId
     title: str
     document: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFile:
+    """A sound that an account uploaded; `play` names it."""
+
+    id: str
+    account_id: AccountId
+    name: str
+    path: str
+    """Of the stored copy."""
+    sha256: str
+    """Of its content, in hexadecimal: files are told apart by it."""
+    size: int
+    """In bytes."""

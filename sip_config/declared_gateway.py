@@ -1,0 +1,76 @@
+"""Gateways and POPs in the declarative file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sip_config import words
+from sip_config.faults import Unfit
+from sip_config.model import AccountId, CallerIdRule, Gateway, Pop, Region
+from sip_config.reading import Section
+
+
+def read_gateways(section: Section, *, owner: str | None) -> Iterator[Gateway]:
+    """The gateways of an account, by the account's name, or those that all accounts share."""
+    for name, inner in section.sections("gateways", words.name):
+        yield _gateway(inner, name, owner)
+        inner.reject_unknown()
+
+
+def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
+    called = name if owner is None else f"{owner}/{name}"
+    usual = Gateway(id="", account_id=None, name=name, host="")
+    prefixes = section.each("prefixes", words.prefix, usual.prefixes)
+    if not prefixes and section.has("prefixes"):
+        section.fault(
+            "prefixes",
+            "A gateway without prefixes carries nothing.",
+            'Leave the key out, or list "" for all numbers.',
+        )
+    gateway = Gateway(
+        id=f"gateway {called}",
+        account_id=None if owner is None else AccountId(f"account {owner}"),
+        name=name,
+        host=section.fitting("host", words.host, "", required=True),
+        port=section.integer("port", usual.port, least=1, most=65_535),
+        transport=section.choice("transport", usual.transport),
+        prefixes=tuple(sorted(prefixes)),
+        priority=section.integer("priority", usual.priority, least=0, most=1_000_000),
+        username=section.fitting("username", words.username, None),
+        password=section.fitting("password", words.secret, None),
+        caller_id_rule=section.choice("caller_id_rule", usual.caller_id_rule),
+        caller_id=section.fitting("caller_id", words.own_number, None),
+        number_format=section.choice("number_format", usual.number_format),
+        attempt_seconds=section.number("attempt_seconds", usual.attempt_seconds, least=0.5, most=32),
+    )
+    if section.has("username") != section.has("password"):
+        section.fault(
+            None,
+            "A gateway's challenge is answered with a user name and a password.",
+            "Give both username and password, or neither.",
+        )
+    if gateway.caller_id_rule is not CallerIdRule.PASS and not section.has("caller_id"):
+        section.fault(
+            "caller_id_rule",
+            f"The rule {gateway.caller_id_rule} needs a number to show.",
+            'Add caller_id = "+31201234567".',
+        )
+    return gateway
+
+
+def read_pops(root: Section) -> Iterator[Pop]:
+    """The points of presence; a file that has any names all of them."""
+    for written, section in root.sections("pops", words.label):
+        address = section.fitting("address", _address, None)
+        if not section.has("region"):
+            section.fault(None, "The key region is missing.", 'Add region = "EU", "US" or "APAC".')
+        yield Pop(name=words.label(written), region=section.choice("region", Region.EU), address=address)
+        section.reject_unknown()
+
+
+def _address(text: str) -> str | None:
+    host, port = words.host_and_port(text)
+    if port == 0:
+        raise Unfit("Port 0 cannot be called.", "Write the port of the edge's SIP socket.")
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port is None else f"{shown}:{port}"
