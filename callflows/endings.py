@@ -53,6 +53,7 @@ _PHRASES: Mapping[int, str] = MappingProxyType(
     {
         403: "Forbidden",
         404: "Not Found",
+        408: "Request Timeout",
         410: "Gone",
         480: "Temporarily Unavailable",
         484: "Address Incomplete",

@@ -102,6 +102,8 @@ class Interpreter:
         async with self._prompts:
             try:
                 for seq, step in enumerate(self._flow.steps, start=1):
+                    if self._ending:
+                        return
                     outcome = await self._run_step(seq, step)
                     if outcome.ending:
                         self._decide(outcome.ending)

@@ -1,0 +1,1 @@
+"""The parts of the simulator; `callflows.simulator` is the door."""
