@@ -1,0 +1,103 @@
+"""How pjsua2 is configured for a call process."""
+
+from __future__ import annotations
+
+import os
+
+import pjsua2 as pj
+
+from voice.media.seam import MediaSettings
+
+CODEC_TOP_PRIORITY = 250
+
+
+def boot(endpoint: pj.Endpoint, settings: MediaSettings, log_level: int = 2) -> tuple[str, int]:
+    """Initialises and starts the library in the calling thread; returns its SIP address.
+
+    `log_level` is pjsip's: 0 silent, 1 errors, 2 warnings, 6 everything.
+    """
+    endpoint.libInit(_endpoint_config(settings, log_level))
+    transport = pj.TransportConfig()
+    transport.port = 0
+    transport.boundAddress = settings.sip_host
+    transport_id = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+    endpoint.libStart()
+    endpoint.audDevManager().setNullDev()
+    _choose_codecs(endpoint, settings.codecs)
+    host, _, port = endpoint.transportGetInfo(transport_id).localAddress.rpartition(":")
+    return host, int(port)
+
+
+def _endpoint_config(settings: MediaSettings, log_level: int) -> pj.EpConfig:
+    config = pj.EpConfig()
+    config.uaConfig.maxCalls = settings.legs
+    config.uaConfig.threadCnt = 0
+    # SIP callbacks come from the polling thread because there is no other.  Only digits and end of
+    # file come from media threads; with mainThreadOnly they would wait for the long poll to end
+    # (measured: up to the whole wait), without it they are handed over at once.
+    config.uaConfig.mainThreadOnly = False
+    config.uaConfig.userAgent = "trunkflow"
+    config.logConfig.level = log_level
+    config.logConfig.consoleLevel = log_level
+    config.logConfig.msgLogging = 0
+    media = config.medConfig
+    media.clockRate = settings.clock_rate
+    media.sndClockRate = settings.clock_rate
+    media.channelCount = 1
+    media.audioFramePtime = 20
+    media.hasIoqueue = True
+    media.threadCnt = 1
+    media.noVad = True
+    media.ecTailLen = 0
+    return config
+
+
+def _choose_codecs(endpoint: pj.Endpoint, wanted: tuple[str, ...]) -> None:
+    for codec in endpoint.codecEnum2():
+        name = next((one for one in wanted if codec.codecId.startswith(one + "/")), None)
+        priority = 0 if name is None else CODEC_TOP_PRIORITY - wanted.index(name)
+        endpoint.codecSetPriority(codec.codecId, priority)
+
+
+def account_config(settings: MediaSettings) -> pj.AccountConfig:
+    """The one account of a call process: it never registers, it only carries the settings of legs."""
+    config = pj.AccountConfig()
+    config.idUri = f"sip:trunkflow@{settings.from_host}"
+    config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
+    config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
+    # The edge is one hop away and keeps the far end's address: nothing to learn from Via or Contact.
+    config.natConfig.contactRewriteUse = 0
+    config.natConfig.viaRewriteUse = 0
+    config.natConfig.sdpNatRewriteUse = 0
+    transport = config.mediaConfig.transportConfig
+    transport.boundAddress = settings.rtp_host
+    transport.publicAddress = settings.rtp_public_host
+    transport.port = settings.rtp_port
+    transport.portRange = settings.rtp_ports - 2
+    config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_DISABLED
+    config.mediaConfig.srtpSecureSignaling = 0
+    return config
+
+
+def create_quietly() -> pj.Endpoint:
+    """A created endpoint.  `libCreate` prints a banner before its log level can be set: that goes nowhere."""
+    kept = os.dup(1)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    try:
+        endpoint = pj.Endpoint()
+        endpoint.libCreate()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)
+    return endpoint
+
+
+def destroy(thing: pj.AudioMedia | pj.Call | pj.Account | pj.Endpoint) -> None:
+    """Frees the C++ object now; the Python object is an empty shell afterwards.
+
+    Nothing of pjsua2 is left to the garbage collector: what it would free later, in whatever thread
+    it runs, could be somebody else's call id or conference slot by then.
+    """
+    type(thing).__swig_destroy__(thing)

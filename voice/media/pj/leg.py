@@ -1,0 +1,332 @@
+"""One leg: a pjsua2 call, what is joined to its sound, and the events it hands over.
+
+Everything marked "in the pjsua2 thread" runs there; the coroutines run in the event loop and cross
+over with `PjThread.run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+
+from voice.media.pj.audio import PjFileWriter, PjPlayback, Ringback
+from voice.media.pj.dialog import facts_as_callee, facts_as_caller, our_headers
+from voice.media.pj.endpoint import destroy
+from voice.media.seam import (
+    DialogFacts,
+    Digit,
+    Established,
+    EventSink,
+    FileWriter,
+    Gone,
+    LegEvent,
+    MediaError,
+    MediaLeg,
+    MediaStats,
+    MediaUp,
+    Playback,
+    Progress,
+    added,
+)
+
+if TYPE_CHECKING:
+    from voice.media.pj.engine import PjEngine
+    from voice.media.pj.thread import PjThread
+
+log = logging.getLogger(__name__)
+
+
+class _Call(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
+    """Hands each callback to the leg, and nothing else."""
+
+    def __init__(self, leg: PjLeg, account: pj.Account, call_id: int) -> None:
+        super().__init__(account, call_id)
+        self._leg = leg
+
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:
+        self._leg.on_state(prm)
+
+    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
+        self._leg.on_media()
+
+    def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:
+        self._leg.on_stream_end(prm.streamIdx)
+
+    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
+        # Comes from a media thread: a digit is only handed over.
+        self._leg.emit(Digit(digit=prm.digit.upper()))
+
+
+class PjLeg:
+    """A `MediaLeg` over pjsua2."""
+
+    def __init__(self, engine: PjEngine, thread: PjThread) -> None:
+        self.thread = thread
+        self._engine = engine
+        self._events = engine.events
+        self._sink: EventSink | None = None
+        self._call: _Call | None = None
+        self._media: pj.AudioMedia | None = None
+        self._sources: list[pj.AudioMedia] = []
+        self._sinks: list[pj.AudioMedia] = []
+        self._peers: list[PjLeg] = []
+        self._ringback = Ringback(self)
+        self._invite = ""
+        self._answer_headers: dict[str, str] = {}
+        self._hung_up = False
+        self._statistics: MediaStats | None = None
+
+    # -- the pjsua2 thread's side ------------------------------------------------------------
+
+    def adopt(self, account: pj.Account, call_id: int, invite: str) -> None:
+        """Takes an INVITE that came in.  In the pjsua2 thread."""
+        self._invite = invite
+        self._call = _Call(self, account, call_id)
+
+    def place(self, account: pj.Account, target: str, from_uri: str) -> None:
+        """Sends an INVITE.  In the pjsua2 thread; raises pj.Error."""
+        self._call = _Call(self, account, pj.PJSUA_INVALID_ID)
+        param = pj.CallOpParam(True)
+        param.opt.videoCount = 0
+        param.txOption.localUri = from_uri
+        try:
+            self._call.makeCall(target, param)
+        except pj.Error:
+            self._release()
+            raise
+
+    def on_state(self, prm: pj.OnCallStateParam) -> None:
+        """In the pjsua2 thread."""
+        call = self._call
+        if call is None:
+            return
+        info = call.getInfo()
+        outgoing = info.role == pj.PJSIP_ROLE_UAC
+        if info.state == pj.PJSIP_INV_STATE_EARLY and outgoing:
+            self.emit(Progress(status=info.lastStatusCode, reason=info.lastReason))
+        elif info.state == pj.PJSIP_INV_STATE_CONNECTING and outgoing:
+            self._answer_headers = our_headers(prm.e.body.tsxState.src.rdata.wholeMsg)
+        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            self.emit(Established(dialog=self._dialog(prm, outgoing), headers=self._answer_headers))
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            gone = Gone(
+                status=info.lastStatusCode,
+                reason=info.lastReason,
+                remote=not self._hung_up,
+                sip_call_id=info.callIdString,
+                media=self._statistics,
+            )
+            # Here and now: the slot may be given to the next INVITE of the same poll, and a Call
+            # freed later would hang that one up.
+            self._release()
+            self.emit(gone)
+
+    def _dialog(self, prm: pj.OnCallStateParam, outgoing: bool) -> DialogFacts:
+        if outgoing:
+            return facts_as_caller(prm.e.body.txMsg.tdata.wholeMsg)
+        return facts_as_callee(self._invite, prm.e.body.rxMsg.rdata.wholeMsg)
+
+    def on_media(self) -> None:
+        """In the pjsua2 thread: the sound began, or has another slot of the bridge after a re-INVITE."""
+        call = self._call
+        if call is None:
+            return
+        info = call.getInfo()  # held: its media are views into it
+        for index, media in enumerate(info.media):
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.audioConfSlot >= 0:
+                self._media = call.getAudioMedia(index)
+                self._join()
+                held = media.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
+                self.emit(MediaUp(held=held))
+                return
+
+    def _join(self) -> None:
+        if self._media is None:
+            return
+        for source in self._sources:
+            source.startTransmit(self._media)
+        for sink in self._sinks:
+            self._media.startTransmit(sink)
+        for peer in self._peers:
+            if peer._media is not None:
+                self._media.startTransmit(peer._media)
+                peer._media.startTransmit(self._media)
+
+    def add_source(self, source: pj.AudioMedia) -> None:
+        """In the pjsua2 thread."""
+        self._sources.append(source)
+        if self._media is not None:
+            source.startTransmit(self._media)
+
+    def drop_source(self, source: pj.AudioMedia) -> None:
+        """In the pjsua2 thread."""
+        if source in self._sources:
+            self._sources.remove(source)
+
+    def add_sink(self, sink: pj.AudioMedia) -> None:
+        """In the pjsua2 thread."""
+        self._sinks.append(sink)
+        if self._media is not None:
+            self._media.startTransmit(sink)
+
+    def drop_sink(self, sink: pj.AudioMedia) -> None:
+        """In the pjsua2 thread."""
+        if sink in self._sinks:
+            self._sinks.remove(sink)
+
+    def on_stream_end(self, index: int) -> None:
+        """In the pjsua2 thread: the last moment at which a stream's statistics can be had."""
+        call = self._call
+        if call is None:
+            return
+        try:
+            stream = call.getStreamInfo(index)
+            statistics = call.getStreamStat(index)  # held: rtcp is a view into it
+        except pj.Error as error:
+            log.warning("no statistics of stream %d: %s", index, error.reason)
+            return
+        received, sent = statistics.rtcp.rxStat, statistics.rtcp.txStat
+        self._statistics = added(
+            self._statistics,
+            MediaStats(
+                codec=f"{stream.codecName}/{stream.codecClockRate}",
+                received_packets=received.pkt,
+                received_lost=received.loss,
+                received_jitter_ms=received.jitterUsec.mean / 1000,
+                sent_packets=sent.pkt,
+                sent_lost=sent.loss,
+                sent_jitter_ms=sent.jitterUsec.mean / 1000,
+            ),
+        )
+
+    def _release(self) -> None:
+        for peer in self._peers:
+            peer._peers.remove(self)
+        self._peers.clear()
+        self._ringback.close()
+        self._media = None
+        call, self._call = self._call, None
+        if call is not None:
+            self._engine.forget(self)
+            destroy(call)
+
+    def emit(self, event: LegEvent) -> None:
+        """From any thread."""
+        self._events.call_soon_threadsafe(self._deliver, event)
+
+    # -- the event loop's side ---------------------------------------------------------------
+
+    def listen(self, sink: EventSink) -> None:
+        """Where events go; set before the first can come."""
+        self._sink = sink
+
+    def _deliver(self, event: LegEvent) -> None:
+        if self._sink is not None:
+            self._sink(event)
+
+    def _live(self) -> _Call:
+        if self._call is None:
+            raise MediaError("the leg is gone")
+        return self._call
+
+    async def ring(self) -> None:
+        await self.thread.run(lambda: self._answer(180, "Ringing"))
+
+    async def early(self) -> None:
+        await self.thread.run(lambda: self._answer(183, "Session Progress"))
+
+    async def answer(self) -> None:
+        await self.thread.run(lambda: self._answer(200, "OK"))
+
+    def _answer(self, status: int, reason: str) -> None:
+        param = pj.CallOpParam()
+        param.statusCode = status
+        param.reason = reason
+        self._live().answer(param)
+
+    async def reject(self, status: int, reason: str) -> None:
+        await self.thread.run(lambda: self.refuse_now(status, reason))
+
+    def refuse_now(self, status: int, reason: str) -> None:
+        """In the pjsua2 thread."""
+        self._hung_up = True
+        self._answer(status, reason)
+
+    async def hangup(self) -> None:
+        await self.thread.run(self.hang_up_now)
+
+    def hang_up_now(self) -> None:
+        """In the pjsua2 thread."""
+        if self._call is not None:
+            self._hung_up = True
+            self._call.hangup(pj.CallOpParam())
+
+    async def play(self, path: str, *, loop: bool = False) -> Playback:
+        playback = PjPlayback(self, path, loop)
+        await self._open(playback.open, playback.close)
+        return playback
+
+    async def write(self, path: str) -> FileWriter:
+        writer = PjFileWriter(self, path, self._engine.settings.clock_rate)
+        await self._open(writer.open, writer.close)
+        writer.follow()
+        return writer
+
+    async def _open(self, opening: Callable[[], None], closing: Callable[[], None]) -> None:
+        def work() -> None:
+            self._live()
+            opening()
+
+        try:
+            await self.thread.run(work)
+        except asyncio.CancelledError:
+            self.thread.post(closing)
+            raise
+
+    async def connect(self, other: MediaLeg) -> None:
+        peer = _own(other)
+
+        def work() -> None:
+            self._live()
+            peer._live()
+            self._peers.append(peer)
+            peer._peers.append(self)
+            self._join()
+
+        await self.thread.run(work)
+
+    async def disconnect(self, other: MediaLeg) -> None:
+        peer = _own(other)
+
+        def work() -> None:
+            if peer not in self._peers:
+                return
+            self._peers.remove(peer)
+            peer._peers.remove(self)
+            if self._media is not None and peer._media is not None:
+                self._media.stopTransmit(peer._media)
+                peer._media.stopTransmit(self._media)
+
+        await self.thread.run(work)
+
+    async def send_digit(self, digit: str) -> None:
+        await self.thread.run(lambda: self._live().dialDtmf(digit))
+
+    async def ringback(self, on: bool) -> None:
+        def work() -> None:
+            self._ringback.close()
+            if on:
+                self._live()
+                self._ringback.open(self._engine.settings.clock_rate)
+
+        await self.thread.run(work)
+
+
+def _own(leg: MediaLeg) -> PjLeg:
+    if not isinstance(leg, PjLeg):
+        raise TypeError(f"{leg!r} is no leg of this stack")
+    return leg

@@ -1,0 +1,220 @@
+"""A telephone for the command line: places or takes one call, plays a file, records what it hears.
+
+`./run` uses it as the customer's PBX, and so do the tests.  It shares nothing with the platform but
+pjsua2: its own process, its own sockets.  What happens is printed as a JSON object per line.
+
+    python -m voice.media.pj.phone call URI --proxy HOST:PORT --user U --password P --play a.wav
+    python -m voice.media.pj.phone answer --port 0 --play a.wav --record b.wav
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+import pjsua2 as pj
+
+from voice.media.pj.endpoint import create_quietly, destroy
+
+POLL_MS = 20
+"""A telephone of one call may poll often."""
+
+
+def say(event: str, **facts: object) -> None:
+    print(json.dumps({"event": event, "at": time.time(), **facts}), flush=True)
+
+
+class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
+    """One call; what happens to it is printed."""
+
+    def __init__(self, phone: Phone, call_id: int = pj.PJSUA_INVALID_ID) -> None:
+        super().__init__(phone.account, call_id)
+        self._phone = phone
+        self._player: pj.AudioMediaPlayer | None = None
+        self._recorder: pj.AudioMediaRecorder | None = None
+        self.status: int | None = None
+        """Of the final response, once the call has ended."""
+
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:
+        info = self.getInfo()
+        say("state", state=info.stateText, status=info.lastStatusCode, reason=info.lastReason)
+        if info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            self._phone.answered_at = time.monotonic()
+        if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self.status = info.lastStatusCode
+
+    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
+        info = self.getInfo()  # held: its media are views into it
+        for index, media in enumerate(info.media):
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.audioConfSlot >= 0:
+                self._join(self.getAudioMedia(index))
+                say("media", status=int(media.status))
+
+    def _join(self, sound: pj.AudioMedia) -> None:
+        options = self._phone.options
+        if options.play and self._player is None:
+            self._player = pj.AudioMediaPlayer()
+            self._player.createPlayer(options.play, 0 if options.loop else pj.PJMEDIA_FILE_NO_LOOP)
+        if options.record and self._recorder is None:
+            self._recorder = pj.AudioMediaRecorder()
+            self._recorder.createRecorder(options.record)
+        if self._player is not None:
+            self._player.startTransmit(sound)
+        if self._recorder is not None:
+            sound.startTransmit(self._recorder)
+
+    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
+        say("digit", digit=prm.digit)
+
+    def close(self) -> None:
+        for thing in (self._player, self._recorder, self):
+            if thing is not None:
+                destroy(thing)
+
+
+class _Account(pj.Account):  # type: ignore[misc]  # pjsua2 has no types
+    def __init__(self, phone: Phone) -> None:
+        super().__init__()
+        self._phone = phone
+
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
+        self._phone.take(prm.callId, prm.rdata.wholeMsg)
+
+
+class Phone:
+    """The endpoint, one account and one call."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.answered_at: float | None = None
+        self.call: PhoneCall | None = None
+        self._endpoint = create_quietly()
+        config = pj.EpConfig()
+        config.uaConfig.threadCnt = 0
+        config.uaConfig.userAgent = "trunkflow phone"
+        config.logConfig.level = config.logConfig.consoleLevel = 0
+        config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
+        config.medConfig.noVad = True
+        config.medConfig.ecTailLen = 0
+        self._endpoint.libInit(config)
+        transport = pj.TransportConfig()
+        transport.boundAddress = options.bind
+        transport.port = options.port
+        kind = pj.PJSIP_TRANSPORT_TCP if options.transport == "tcp" else pj.PJSIP_TRANSPORT_UDP
+        transport_id = self._endpoint.transportCreate(kind, transport)
+        self._endpoint.libStart()
+        self._endpoint.audDevManager().setNullDev()
+        for codec in self._endpoint.codecEnum2():
+            wanted = codec.codecId.upper().startswith(options.codec.upper() + "/")
+            self._endpoint.codecSetPriority(codec.codecId, 200 if wanted else 0)
+        self.account = _Account(self)
+        self.account.create(self._account_config(transport_id))
+        say("ready", address=self._endpoint.transportGetInfo(transport_id).localAddress)
+
+    def _account_config(self, transport_id: int) -> pj.AccountConfig:
+        options = self.options
+        config = pj.AccountConfig()
+        config.idUri = options.identity
+        config.sipConfig.transportId = transport_id
+        config.natConfig.contactRewriteUse = 0
+        config.mediaConfig.transportConfig.boundAddress = options.bind
+        if options.user:
+            config.sipConfig.authCreds.append(
+                pj.AuthCredInfo("digest", "*", options.user, 0, options.password)
+            )
+        if options.proxy:
+            config.sipConfig.proxies.append(f"sip:{options.proxy};lr;transport={options.transport}")
+        return config
+
+    def dial(self) -> None:
+        self.call = PhoneCall(self)
+        param = pj.CallOpParam(True)
+        param.opt.videoCount = 0
+        self.call.makeCall(self.options.uri, param)
+
+    def take(self, call_id: int, message: str) -> None:
+        call = PhoneCall(self, call_id)
+        param = pj.CallOpParam()
+        param.statusCode = 486 if self.call is not None else self.options.status
+        if self.call is None:
+            self.call = call
+        say("incoming", invite=message)
+        if self.options.ring:
+            ringing = pj.CallOpParam()
+            ringing.statusCode = 180
+            call.answer(ringing)
+            self._poll_for(self.options.ring)
+        call.answer(param)
+
+    def run(self) -> int:
+        """Until the call has ended; the exit status is 0 when it was answered."""
+        deadline = time.monotonic() + self.options.limit
+        digits = self.options.digits
+        while time.monotonic() < deadline and (self.call is None or self.call.status is None):
+            self._endpoint.libHandleEvents(POLL_MS)
+            talked = 0.0 if self.answered_at is None else time.monotonic() - self.answered_at
+            if digits and talked > self.options.digits_after and self.call is not None:
+                self.call.dialDtmf(digits)
+                digits = ""
+            if self.call is not None and self.options.talk and talked > self.options.talk:
+                self.options.talk = 0.0
+                self.call.hangup(pj.CallOpParam())
+        status = None if self.call is None else self.call.status
+        self._close()
+        say("ended", status=status, answered=self.answered_at is not None)
+        return 0 if self.answered_at is not None else 1
+
+    def _poll_for(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._endpoint.libHandleEvents(POLL_MS)
+
+    def _close(self) -> None:
+        if self.call is not None:
+            if self.call.status is None:
+                self.call.hangup(pj.CallOpParam())
+                self._poll_for(0.5)
+            self.call.close()
+        destroy(self.account)
+        self._endpoint.libDestroy()
+        destroy(self._endpoint)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="voice.media.pj.phone", description=__doc__)
+    parser.add_argument("mode", choices=("call", "answer"))
+    parser.add_argument("uri", nargs="?", default="", help="whom to call")
+    parser.add_argument("--bind", default="127.0.0.1", help="local address for SIP and RTP")
+    parser.add_argument("--port", type=int, default=0, help="local SIP port; 0: any")
+    parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")
+    parser.add_argument("--proxy", help="host:port that everything is sent to")
+    parser.add_argument("--identity", default="sip:phone@localhost", help="URI of From")
+    parser.add_argument("--user", help="user name for digest")
+    parser.add_argument("--password", default="")
+    parser.add_argument("--codec", default="PCMA")
+    parser.add_argument("--play", help="WAV file to speak")
+    parser.add_argument("--loop", action="store_true", help="play it again and again")
+    parser.add_argument("--record", help="WAV file for what is heard")
+    parser.add_argument("--digits", default="", help="DTMF to send")
+    parser.add_argument("--digits-after", type=float, default=1.0, help="seconds after the answer")
+    parser.add_argument("--ring", type=float, default=0.0, help="seconds of 180 before the answer")
+    parser.add_argument("--status", type=int, default=200, help="what an incoming call is answered with")
+    parser.add_argument("--talk", type=float, default=0.0, help="hang up so many seconds after the answer")
+    parser.add_argument(
+        "--limit", type=float, default=60.0, help="end whatever happens after so many seconds"
+    )
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    options = parse(sys.argv[1:])
+    phone = Phone(options)
+    if options.mode == "call":
+        phone.dial()
+    return phone.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The one thread that touches pjsua2.
+
+pjsua2 wants all of its objects created, used and destroyed by one thread that it knows.  This
+thread alternates between two things: jobs that the event loop posts, and `libHandleEvents`, in
+which SIP messages are handled.  The poll is one long wait, not a short one repeated, because
+wake-ups are what an idle call costs; a datagram of two CRLFs to the stack's own SIP socket (a
+keepalive that it ignores, RFC 5626 section 4.4.1) ends the wait when a job is posted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+import pjsua2 as pj
+
+from voice.media.pj.endpoint import create_quietly, destroy
+from voice.media.seam import MediaError
+
+T = TypeVar("T")
+
+POLL_MS = 5_000
+"""The longest wait; pjsip shortens it by itself to its next timer."""
+
+
+class PjThread:
+    """Runs jobs against pjsua2, and its event handling, in one thread of its own."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._wakeup = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._address: tuple[str, int] | None = None
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self.endpoint: pj.Endpoint
+
+    async def start(self, boot: Callable[[pj.Endpoint], tuple[str, int]]) -> tuple[str, int]:
+        """Starts the thread; `boot` runs in it, configures the endpoint and returns its SIP address.
+
+        Raises MediaError when the library does not start.
+        """
+        started: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+        self._thread = threading.Thread(target=self._work, args=(boot, started), name="pjsua2", daemon=True)
+        self._thread.start()
+        return await started
+
+    def post(self, job: Callable[[], None]) -> None:
+        """Runs `job` in the thread, soon.  From any thread."""
+        self._jobs.append(job)
+        if self._address is not None:
+            self._wakeup.sendto(b"\r\n\r\n", self._address)
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """The result of `job`, run in the thread.  Raises MediaError for an error of pjsua2.
+
+        When the caller is cancelled the job still runs; its result is dropped.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def deliver(result: T | None, error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)  # type: ignore[arg-type]  # T itself may be None
+            else:
+                future.set_exception(error)
+
+        def work() -> None:
+            try:
+                result = job()
+            except pj.Error as error:
+                problem: Exception = MediaError(f"{error.title}: {error.reason}")
+            except Exception as error:
+                problem = error
+            else:
+                loop.call_soon_threadsafe(deliver, result, None)
+                return
+            loop.call_soon_threadsafe(deliver, None, problem)
+
+        self.post(work)
+        return await future
+
+    async def stop(self) -> None:
+        """Ends the thread after the jobs posted so far, and waits for it."""
+        self.post(self._stop)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        self._wakeup.close()
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def _work(
+        self,
+        boot: Callable[[pj.Endpoint], tuple[str, int]],
+        started: asyncio.Future[tuple[str, int]],
+    ) -> None:
+        loop = started.get_loop()
+        try:
+            self.endpoint = create_quietly()
+            self._address = boot(self.endpoint)
+        except pj.Error as error:
+            problem = MediaError(f"pjsua2 did not start: {error.title}: {error.reason}")
+            loop.call_soon_threadsafe(started.set_exception, problem)
+            return
+        loop.call_soon_threadsafe(started.set_result, self._address)
+        while not self._stopping:
+            while self._jobs:
+                self._jobs.popleft()()
+            if not self._stopping:
+                self.endpoint.libHandleEvents(POLL_MS)
+        self.endpoint.libDestroy()
+        destroy(self.endpoint)

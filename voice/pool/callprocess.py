@@ -1,0 +1,189 @@
+"""A call process: runs the calls that its parent gives it seats for, each in a task of its own.
+
+It is forked by the zygote, connects to the parent, and waits for orders.  It ends when the parent
+retires it and its last call is over, when something unforeseen happened in one of its calls and the
+others are over, or when it is idle and no parent has come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from callflows.endings import Cause, Ending
+from voice.media.pj import PjEngine, probe_legs
+from voice.media.seam import EventSink, MediaLeg, MediaSettings
+from voice.pool.link import ParentLink
+from voice.pool.orders import CallOrder
+from voice.pool.session import Session
+from voice.pool.wire import (
+    CallOver,
+    Expect,
+    Expecting,
+    Forget,
+    FromParent,
+    Hello,
+    Retire,
+    Retiring,
+    StopCall,
+)
+
+log = logging.getLogger(__name__)
+
+IDLE_ORPHAN_SECONDS = 10.0
+"""An idle process whose parent is away for longer leaves: the next parent forks its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessConfig:
+    """What every call process of a node shares."""
+
+    parent_socket: str
+    sip_host: str
+    from_host: str
+    rtp_host: str
+    rtp_public_host: str
+    rtp_ports: int
+    """UDP ports of each process."""
+    legs: int
+    """At most so many legs in a process; 0: as many as the build of the media stack carries."""
+    clock_rate: int
+    log_level: str
+
+    @classmethod
+    def from_json(cls, text: str) -> ProcessConfig:
+        return msgspec.json.decode(text, type=cls)
+
+    def to_json(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    def media(self, rtp_port: int, legs: int) -> MediaSettings:
+        return MediaSettings(
+            sip_host=self.sip_host,
+            from_host=self.from_host,
+            rtp_host=self.rtp_host,
+            rtp_public_host=self.rtp_public_host,
+            rtp_port=rtp_port,
+            rtp_ports=self.rtp_ports,
+            legs=legs,
+            clock_rate=self.clock_rate,
+        )
+
+
+def count_legs(config: ProcessConfig) -> int:
+    """How many legs a process will carry: what the build can, or fewer when the configuration says so."""
+    possible = probe_legs(config.media(0, 1))
+    return min(possible, config.legs) if config.legs else possible
+
+
+def run(config: ProcessConfig, legs: int, rtp_port: int) -> None:
+    """The whole life of a call process."""
+    # A terminal's Ctrl-C is for the parent, which ends calls in good order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(CallProcess(config, legs, rtp_port).live())
+
+
+class CallProcess:
+    """The calls of one process, its media stack, and its link to the parent."""
+
+    def __init__(self, config: ProcessConfig, legs: int, rtp_port: int) -> None:
+        self._rtp_port = rtp_port
+        self._engine = PjEngine(config.media(rtp_port, legs), self._arrived)
+        self._link = ParentLink(config.parent_socket, self._hello, self._heard)
+        self._expected: dict[str, CallOrder] = {}
+        self._sessions: dict[str, Session] = {}
+        self._tasks: set[asyncio.Task[Ending]] = set()
+        self._taken = 0
+        self._retiring = False
+        self._leave = asyncio.Event()
+
+    async def live(self) -> None:
+        """Until there is nothing more to do."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._retire)
+        await self._engine.start()
+        link = asyncio.create_task(self._link.run(), name="link to the parent")
+        try:
+            await self._until_done()
+        finally:
+            await self._link.flush()
+            link.cancel()
+            await asyncio.gather(link, return_exceptions=True)
+            await self._engine.stop()
+
+    async def _until_done(self) -> None:
+        while not self._leave.is_set():
+            try:
+                async with asyncio.timeout(IDLE_ORPHAN_SECONDS):
+                    await self._leave.wait()
+            except TimeoutError:
+                since = self._link.orphaned_since
+                now = asyncio.get_running_loop().time()
+                if since is not None and now - since >= IDLE_ORPHAN_SECONDS and not self._tasks:
+                    return
+
+    def _hello(self) -> Hello:
+        host, port = self._engine.address
+        return Hello(
+            pid=os.getpid(),
+            host=host,
+            port=port,
+            rtp_port=self._rtp_port,
+            calls=[session.order for session in self._sessions.values()],
+            taken=self._taken,
+        )
+
+    def _heard(self, message: FromParent) -> None:
+        match message:
+            case Expect():
+                self._expected[message.order.call_id] = message.order
+                self._link.send(Expecting(call_id=message.order.call_id))
+            case Forget():
+                self._expected.pop(message.call_id, None)
+                self._leave_if_done()
+            case StopCall():
+                session = self._sessions.get(message.call_id)
+                if session is not None:
+                    session.stop(message.reason)
+            case Retire():
+                self._retire()
+            case _:
+                log.warning("the parent sent a %s, which is no order", type(message).__name__)
+
+    def _arrived(self, leg: MediaLeg, user: str) -> EventSink | None:
+        order = self._expected.pop(user, None)
+        if order is None:
+            return None
+        session = Session(order, leg, self._engine, self._link, time.time)
+        self._sessions[order.call_id] = session
+        self._taken += 1
+        task = asyncio.create_task(session.run(), name=f"call {order.call_id}")
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._over(order.call_id, done))
+        return session.line.hear
+
+    def _over(self, call_id: str, task: asyncio.Task[Ending]) -> None:
+        del self._sessions[call_id]
+        self._tasks.discard(task)
+        if task.exception() is not None:
+            log.error("a bug ended call %s", call_id, exc_info=task.exception())
+            self._link.send(CallOver(call_id=call_id))
+        if task.exception() is not None or task.result().cause is Cause.INTERNAL_ERROR:
+            # Who knows what else is wrong in here: the next calls get a fresh process.
+            self._retiring = True
+            self._link.send(Retiring())
+        self._leave_if_done()
+
+    def _retire(self) -> None:
+        self._retiring = True
+        self._leave_if_done()
+
+    def _leave_if_done(self) -> None:
+        if self._retiring and not self._tasks and not self._expected:
+            self._leave.set()

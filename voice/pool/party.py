@@ -1,0 +1,57 @@
+"""A callee's leg in a call process: from the INVITE to the BYE."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from voice.media.seam import Digit, Established, Gone, LegEvent, MediaError, MediaLeg, MediaUp, Progress
+
+
+class LiveParty:
+    """A callee; a `Party` of `callflows.ports` once it has answered."""
+
+    def __init__(self, target: str, report: Callable[[LegEvent], None]) -> None:
+        self._target = target
+        self._report = report
+        self.leg: MediaLeg | None = None
+        self.ringing = asyncio.Event()
+        self.early = asyncio.Event()
+        """Sound came before the answer."""
+        self.answered = asyncio.Event()
+        self.gone: asyncio.Future[Gone] = asyncio.get_running_loop().create_future()
+        self.on_digit: Callable[[str], None] | None = None
+        self.leg_id = ""
+
+    @property
+    def name(self) -> str:
+        return self._target
+
+    def hear(self, event: LegEvent) -> None:
+        """Takes what the media stack says of this leg."""
+        match event:
+            case Progress(status=180 | 181 | 182 | 183):
+                self.ringing.set()
+            case MediaUp() if not self.answered.is_set():
+                self.early.set()
+            case Established():
+                self._target = event.headers.get("x-trunkflow-target", self._target)
+                self.leg_id = event.headers.get("x-trunkflow-leg", "")
+                self.answered.set()
+            case Digit():
+                if self.on_digit is not None:
+                    self.on_digit(event.digit)
+            case Gone():
+                if not self.gone.done():
+                    self.gone.set_result(event)
+            case _:
+                pass
+        self._report(event)
+
+    async def hangup(self) -> None:
+        """BYE or CANCEL; nothing when it is gone already."""
+        if self.leg is not None and not self.gone.done():
+            try:
+                await self.leg.hangup()
+            except MediaError:  # it went meanwhile
+                return

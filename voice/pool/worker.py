@@ -1,0 +1,60 @@
+"""The parent's view of one call process."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from voice.media.seam import DialogFacts
+from voice.pool.orders import CallOrder, Seat
+from voice.pool.wire import FromParent, Hello, frame
+
+
+@dataclass(slots=True)
+class RunningCall:
+    """A call that a process has a seat for."""
+
+    order: CallOrder
+    expecting: asyncio.Event = field(default_factory=asyncio.Event)
+    """The process knows the order."""
+    started: bool = False
+    """Something was told about it: its INVITE has arrived."""
+    ended: bool = False
+    """Its CallEnded is on record."""
+    dialogs: dict[str, DialogFacts] = field(default_factory=dict)
+    """By SIP Call-ID."""
+    recordings: dict[str, Path] = field(default_factory=dict)
+    """Files that are being written, by recording id."""
+
+
+class Worker:
+    """One call process that has said Hello."""
+
+    def __init__(self, hello: Hello, writer: asyncio.StreamWriter, seats: int) -> None:
+        self.pid = hello.pid
+        self.seat = Seat(host=hello.host, port=hello.port)
+        self.rtp_port = hello.rtp_port
+        self.taken = hello.taken
+        self.calls = {order.call_id: _resumed(order) for order in hello.calls}
+        self.retiring = False
+        self._seats = seats
+        self._writer = writer
+
+    @property
+    def free_seats(self) -> int:
+        return 0 if self.retiring else self._seats - len(self.calls)
+
+    def send(self, message: FromParent) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(frame(message))
+
+    def hang_up(self) -> None:
+        """Closes the connection; the process itself goes on."""
+        self._writer.close()
+
+
+def _resumed(order: CallOrder) -> RunningCall:
+    call = RunningCall(order, started=True)
+    call.expecting.set()
+    return call
