@@ -1,0 +1,1 @@
+"""The database: what is configured, and what is worth remembering about calls."""

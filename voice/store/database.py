@@ -1,0 +1,172 @@
+"""The connection to the database: SQLite in a file, or PostgreSQL by URL; one code path for both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from voice.store.errors import StoreError
+from voice.store.migrate import NewerDatabase, is_present, upgrade
+
+_DRIVERS: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+}
+BUSY_SECONDS: Final = 5.0
+"""How long a statement waits for another process's transaction; it waits in a thread, never in the loop."""
+
+
+def sqlite_url(path: Path) -> str:
+    return URL.create("sqlite", database=str(path.resolve())).render_as_string()
+
+
+class Database:
+    """An open database with the present tables.  `async with await Database.open(url) as database: ...`"""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writing_engine = engine.execution_options(trunkflow_writes=True)
+
+    @classmethod
+    async def open(cls, url: str) -> Database:
+        """Opens the database, makes it when it is a SQLite file that is not there yet, and migrates it.
+
+        Raises StoreError.
+        """
+        parsed = _driver_url(url)
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        if is_sqlite:
+            _make_private_file(parsed)
+        try:
+            engine = create_async_engine(parsed, **_engine_options(is_sqlite))
+        except ModuleNotFoundError as fault:
+            raise StoreError(
+                f"The driver {fault.name} is not installed. Run: pip install 'trunkflow[postgresql]'."
+            ) from None
+        if is_sqlite:
+            _prepare_sqlite(engine)
+        database = cls(engine)
+        try:
+            async with database.reading() as connection:
+                present = await connection.run_sync(is_present)
+            if not present:
+                async with database.writing() as connection:
+                    await connection.run_sync(upgrade)
+        except NewerDatabase:
+            await database.close()
+            raise StoreError(
+                f"Database {_shown(parsed)} was made by a newer version of trunkflow. "
+                "Run that version, or give this one a database of its own."
+            ) from None
+        except (SQLAlchemyError, OSError) as fault:
+            await database.close()
+            raise StoreError(
+                f"Database {_shown(parsed)} cannot be used: {_said(fault)}. "
+                "Check that it exists, that it is not damaged, and that this user may write to it."
+            ) from None
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def __aenter__(self) -> Database:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that sees one state of the database and changes nothing."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is kept when the block ends, and undone when it raises."""
+        async with self._writing_engine.begin() as connection:
+            yield connection
+
+
+def _driver_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, SQLAlchemyError):
+        raise StoreError(
+            "The database URL cannot be read. Write sqlite:////path/to/file or postgresql://user:password@host/name."
+        ) from None
+    driver = _DRIVERS.get(backend)
+    if driver is None:
+        raise StoreError(f"There is no support for {backend} databases. Use SQLite or PostgreSQL.")
+    if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StoreError(
+            "The database must be a file, since the commands read it from other processes. "
+            "Write sqlite:////path/to/file."
+        )
+    return parsed.set(drivername=driver)
+
+
+def _engine_options(is_sqlite: bool) -> dict[str, Any]:
+    if is_sqlite:
+        # Every connection is a thread of aiosqlite: one writes, the others read.
+        return {"pool_size": 3, "max_overflow": 2, "connect_args": {"timeout": BUSY_SECONDS}}
+    return {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True}
+
+
+def _make_private_file(url: URL) -> None:
+    """Gateways' passwords and keys are inside: nobody but the owner may read it.
+
+    SQLite gives its journal files the mode of the database file.
+    """
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        if path.stat().st_uid == os.getuid():
+            path.chmod(0o600)
+    except OSError as fault:
+        raise StoreError(
+            f"Database {path} cannot be opened: {fault.strerror}. "
+            "Choose another data_directory, or change its owner."
+        ) from None
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        # Transactions are begun below, by hand: the driver would begin them late, and a transaction that
+        # has read before it writes then fails at once when another process wrote in between.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        # WAL: readers and the one writer do not wait for each other.  NORMAL: a power cut may lose the last
+        # transactions, never the file.
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("trunkflow_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _shown(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
+def _said(fault: Exception) -> str:
+    return str(fault.orig if isinstance(fault, DBAPIError) else fault).strip().rstrip(".")
