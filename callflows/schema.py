@@ -41,10 +41,13 @@ def schema_text() -> str:
 
 def _definition(action: str, step: type[Step]) -> str:
     options = "".join(_option(step, name) for name in step.options)
+    if len(step.options) > 1:
+        # libxml2 refuses what an interleave of one holds when that is optional and absent.
+        options = f"<interleave>{options}</interleave>"
     return (
         f'<define name="{action}"><element name="step"><ref name="id"/>'
-        f'<attribute name="action"><value type="string">{action}</value></attribute>'
-        f"<interleave>{options}</interleave></element></define>"
+        f'<attribute name="action"><value datatypeLibrary="" type="string">{action}</value></attribute>'
+        f"{options}</element></define>"
     )
 
 

@@ -106,7 +106,7 @@ class SpokenText(Kind[tuple[Part, ...]]):
             '<element name="break"><attribute name="time">'
             f'<data type="string"><param name="pattern">{_BREAK}</param></data></attribute></element>'
         )
-        words = "".join(f'<value type="string">{word}</value>' for word in RATE_WORDS)
+        words = "".join(f'<value datatypeLibrary="" type="string">{word}</value>' for word in RATE_WORDS)
         number = f'<data type="string"><param name="pattern">{_PERCENT}|{_FACTOR}</param></data>'
         prosody = (
             f'<element name="prosody"><attribute name="rate"><choice>{words}{number}</choice></attribute>'

@@ -14,6 +14,8 @@ from callflows.steps.record import Record
 from callflows.steps.say import Say
 from callflows.steps.transfer import Transfer
 
+__all__ = ["STEPS", "Dial", "Hangup", "Pause", "Play", "Record", "Say", "Step", "Transfer"]
+
 STEPS: Mapping[str, type[Step]] = MappingProxyType(
     {step.action: step for step in (Say, Play, Pause, Record, Transfer, Dial, Hangup)}
 )

@@ -1,3 +1,5 @@
+"""`dial`: rings several targets, at once or one after another, and connects the first to answer."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

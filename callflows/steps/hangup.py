@@ -1,3 +1,5 @@
+"""`hangup`: refuses a call that nobody answered, with a SIP status; ends an answered one."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

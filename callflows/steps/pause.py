@@ -1,3 +1,5 @@
+"""`pause`: waits."""
+
 from __future__ import annotations
 
 import asyncio

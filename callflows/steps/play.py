@@ -1,3 +1,5 @@
+"""`play`: plays audio files, from URLs or uploaded."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+"""`record`: takes down what the caller says."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""`say`: speaks a text."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+"""`transfer`: connects the caller with another number."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

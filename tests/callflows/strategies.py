@@ -1,0 +1,119 @@
+"""Callflows and documents for hypothesis to invent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from callflows.addresses import E164, SIP_URI
+from callflows.build import STEP_ID, Callflow
+from callflows.model import Silence, Words
+from callflows.steps import Dial, Hangup, Pause, Play, Record, Say, Transfer
+from callflows.steps.base import Step
+from callflows.steps.dial import Mode
+from callflows.steps.hangup import REASONS
+from callflows.steps.say import Voice
+
+xml_text = st.text(
+    alphabet=st.one_of(
+        st.characters(min_codepoint=0x20, max_codepoint=0xD7FF),
+        st.characters(min_codepoint=0xE000, max_codepoint=0xFFFD),
+        st.characters(min_codepoint=0x10000),
+        st.sampled_from("\t\n\r<>&\"']]>"),
+    ),
+    max_size=40,
+)
+"""What XML can carry."""
+
+_spoken = xml_text.map(lambda text: " ".join(text.split())).filter(bool)
+
+
+def _thousandths(minimum: float, maximum: float) -> st.SearchStrategy[float]:
+    return st.integers(round(minimum * 1000), round(maximum * 1000)).map(lambda count: count / 1000)
+
+
+@st.composite
+def _parts(draw: st.DrawFn) -> tuple[Words | Silence, ...]:
+    """Words of one rate stand in one piece, as the parser leaves them."""
+    parts: list[Words | Silence] = [Words(text=draw(_spoken))]
+    for _ in range(draw(st.integers(0, 4))):
+        before = parts[-1]
+        if isinstance(before, Silence) or draw(st.booleans()):
+            rate = draw(_thousandths(0.5, 2))
+            if isinstance(before, Words) and before.rate == rate:
+                continue
+            parts.append(Words(text=draw(_spoken), rate=rate))
+        else:
+            parts.append(Silence(seconds=draw(_thousandths(0, 10))))
+    return tuple(parts)
+
+
+_ids = st.from_regex(STEP_ID, fullmatch=True)
+_targets = st.from_regex(f"{E164}|{SIP_URI}", fullmatch=True).filter(lambda uri: len(uri) <= 255)
+_caller_ids = st.none() | st.from_regex(E164, fullmatch=True)
+_sources = st.sampled_from(["a.wav", "Welcome", "https://example.com/x.mp3", "http://[::1]:8080/a?b=c.WAV"])
+
+_OF_EACH: tuple[st.SearchStrategy[Step], ...] = (
+    st.builds(
+        Say,
+        id=_ids,
+        language=st.sampled_from(["en-GB", "nl", "zh-Hans-CN"]),
+        text=_parts(),
+        voice=st.sampled_from(Voice),
+        speed=_thousandths(0.5, 2),
+        early=st.booleans(),
+    ),
+    st.builds(
+        Play, id=_ids, source=st.lists(_sources, min_size=1, max_size=20).map(tuple), early=st.booleans()
+    ),
+    st.builds(Pause, id=_ids, length=_thousandths(0.1, 3600)),
+    st.builds(
+        Record,
+        id=_ids,
+        timeout=st.none() | _thousandths(1, 120),
+        max_length=_thousandths(1, 14400),
+        finish_on_key=st.frozensets(st.sampled_from("0123456789*#ABCD")),
+        beep=st.booleans(),
+    ),
+    st.builds(Transfer, id=_ids, to=_targets, timeout=_thousandths(1, 180), caller_id=_caller_ids),
+    st.builds(
+        Dial,
+        id=_ids,
+        to=st.lists(_targets, min_size=1, max_size=10).map(tuple),
+        mode=st.sampled_from(Mode),
+        timeout=_thousandths(1, 180),
+        caller_id=_caller_ids,
+    ),
+    st.builds(Hangup, id=_ids, reason=st.sampled_from([*REASONS.values(), 400, 488, 699])),
+)
+
+steps: st.SearchStrategy[Step] = st.one_of(*_OF_EACH)
+
+callflows: st.SearchStrategy[Callflow] = st.lists(
+    steps, min_size=1, max_size=6, unique_by=lambda step: step.id
+).map(lambda made: Callflow(steps=tuple(made)))
+
+
+def typed_text(kind: Any) -> st.SearchStrategy[str]:
+    """Text that is near a value of this kind: right, nearly right, or anything."""
+    near = ["0.5", "2", "120", "14400", "180.0", "180.001", "00", "+5", ".5", "5.", "1e1", "true", "false"]
+    near += [
+        "any",
+        "none",
+        "12#",
+        "busy",
+        "486",
+        "486.0",
+        "male",
+        "serial",
+        "en-GB",
+        "+31201234567",
+        "sip:a@b",
+    ]
+    near += ["sip:a", "sip:@b", "a.wav", "https://a/b.wav", "http://a:1/.mp3", "http://a.wav", "-", "٣", "Ａ"]
+    patterns = [pattern for pattern in (getattr(kind, "pattern", None),) if pattern]
+    made = [st.from_regex(pattern, fullmatch=True) for pattern in patterns]
+    around = st.sampled_from(["", " ", "\n\t", "\u00a0", "x"])
+    exact = st.one_of(st.sampled_from(near), xml_text, *made)
+    return st.builds(lambda before, value, after: before + value + after, around, exact, around)
