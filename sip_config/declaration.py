@@ -14,7 +14,6 @@ from sip_config import words
 from sip_config.configuration import Configuration
 from sip_config.declared_account import AccountReader, CanonicalCallflow, Register
 from sip_config.declared_gateway import read_gateways, read_pops
-from sip_config.directory import DEFAULT_POPS
 from sip_config.model import Account, Acl, Callflow, Domain, MediaFile, Number
 from sip_config.reading import Section
 
@@ -77,7 +76,7 @@ def read_declaration(
             gateways=tuple(gateways),
             callflows=tuple(callflows),
             media=tuple(media),
-            pops=tuple(read_pops(root)) or DEFAULT_POPS,
+            pops=tuple(read_pops(root)),
         ),
         realm=base_domain,
         media_sources=media_sources,

@@ -25,7 +25,7 @@ from sip_config.model import (
     Region,
     SipAccount,
 )
-from sip_config.networks import Network, parse_network
+from sip_config.networks import network_order, parse_network
 from sip_config.reading import Section, word_of
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class AccountReader:
                 id=AclId(f"acl {self._name}/{name}"),
                 account_id=self._id,
                 name=name,
-                networks=tuple(sorted(networks, key=_network_order)),
+                networks=tuple(sorted(networks, key=network_order)),
                 sip_accounts=tuple(sorted(self._sip_accounts(name, section), key=lambda user: user.username)),
             )
             section.reject_unknown()
@@ -297,10 +297,6 @@ def _ha1_reader(algorithm: DigestAlgorithm) -> Callable[[str], str | None]:
         return text.lower()
 
     return read
-
-
-def _network_order(network: Network) -> tuple[int, int, int]:
-    return network.version, int(network.network_address), network.prefixlen
 
 
 def _content(section: Section, path: Path, largest: int) -> bytes | None:

@@ -71,6 +71,11 @@ def unmapped(network: Network) -> Network:
     return network
 
 
+def network_order(network: Network) -> tuple[int, int, int]:
+    """A key to sort networks by: IPv4 first, then by address."""
+    return network.version, int(network.network_address), network.prefixlen
+
+
 class NetworkTable:
     """Networks that each carry a bit mask; an address yields the or-ed masks of all that hold it."""
 

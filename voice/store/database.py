@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,6 +85,22 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turns errors of the database into StoreError."""
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as fault:
+            raise StoreError(
+                f"Database {self.shown}: {_said(fault)}. "
+                "Nothing was changed; try again, and see whether its disk is full or its server is down."
+            ) from None
+
+    @property
+    def shown(self) -> str:
+        """The database as messages call it, without its password."""
+        return _shown(self._engine.url)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

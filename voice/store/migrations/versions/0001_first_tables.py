@@ -317,6 +317,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("sip_account_id", "algorithm", name=op.f("pk_ha1s")),
     )
+    op.execute("INSERT INTO state (name, value) VALUES ('configuration version', '0')")
 
 
 def downgrade() -> None:

@@ -1,0 +1,238 @@
+"""Configured entries as rows of the tables, and back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Final
+
+from sqlalchemy import RowMapping, Table, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sip_config.configuration import Configuration, Entry
+from sip_config.faults import Unfit
+from sip_config.model import (
+    Account,
+    AccountId,
+    Acl,
+    AclId,
+    CallerIdRule,
+    Callflow,
+    DigestAlgorithm,
+    Domain,
+    DomainId,
+    Gateway,
+    MediaFile,
+    Number,
+    NumberFormat,
+    Pop,
+    Region,
+    SipAccount,
+    Transport,
+)
+from sip_config.networks import Network, network_order, parse_network
+from voice.store import schema
+
+_TABLES: Final[dict[type, Table]] = {
+    Account: schema.accounts,
+    Acl: schema.acls,
+    Domain: schema.domains,
+    Number: schema.numbers,
+    Gateway: schema.gateways,
+    Callflow: schema.callflows,
+    MediaFile: schema.media_files,
+    Pop: schema.pops,
+}
+
+
+async def read_configuration(connection: AsyncConnection, realm: str) -> Configuration:
+    """All that is configured.  HA1s made for another realm than `realm` are of no use and left out."""
+    return Configuration(
+        accounts=tuple([Account(**row) for row in await _rows(connection, schema.accounts, "name")]),
+        acls=await _acls(connection, realm),
+        domains=await _domains(connection),
+        numbers=tuple([Number(**row) for row in await _rows(connection, schema.numbers, "e164")]),
+        gateways=await _gateways(connection),
+        callflows=tuple([Callflow(**row) for row in await _rows(connection, schema.callflows, "title")]),
+        media=tuple([MediaFile(**row) for row in await _rows(connection, schema.media_files, "name")]),
+        pops=tuple(
+            [
+                Pop(**{**row, "region": Region(row["region"])})
+                for row in await _rows(connection, schema.pops, "name")
+            ]
+        ),
+    )
+
+
+async def insert_entry(connection: AsyncConnection, entry: Entry, realm: str) -> None:
+    await connection.execute(insert(_TABLES[type(entry)]).values(_columns(entry)))
+    await _insert_parts(connection, entry, realm)
+
+
+async def update_entry(connection: AsyncConnection, entry: Entry, realm: str) -> None:
+    table = _TABLES[type(entry)]
+    await connection.execute(update(table).where(_is(entry)).values(_columns(entry)))
+    await _delete_parts(connection, entry)
+    await _insert_parts(connection, entry, realm)
+
+
+async def delete_entry(connection: AsyncConnection, entry: Entry) -> None:
+    """Parts of the entry, and what belongs to an account, go with it."""
+    await connection.execute(delete(_TABLES[type(entry)]).where(_is(entry)))
+
+
+async def _rows(connection: AsyncConnection, table: Table, order: str) -> list[RowMapping]:
+    # Sorted here and not by the database: each database has its own idea of the order of texts.
+    found = await connection.execute(select(table))
+    return sorted(found.mappings(), key=lambda row: str(row[order]))
+
+
+async def _acls(connection: AsyncConnection, realm: str) -> tuple[Acl, ...]:
+    ha1s: dict[str, dict[DigestAlgorithm, str]] = defaultdict(dict)
+    for row in await _rows(connection, schema.ha1s, "sip_account_id"):
+        if row["realm"] == realm:
+            ha1s[row["sip_account_id"]][DigestAlgorithm(row["algorithm"])] = row["ha1"]
+    users: dict[str, list[SipAccount]] = defaultdict(list)
+    unusable: dict[str, list[str]] = defaultdict(list)
+    for row in await _rows(connection, schema.sip_accounts, "username"):
+        if row["id"] in ha1s:
+            user = SipAccount(id=row["id"], username=row["username"], ha1=ha1s[row["id"]])
+            users[row["acl_id"]].append(user)
+        else:
+            unusable[row["acl_id"]].append(row["username"])
+    networks: dict[str, list[Network]] = defaultdict(list)
+    unreadable: dict[str, list[str]] = defaultdict(list)
+    for row in await _rows(connection, schema.acl_networks, "network"):
+        try:
+            networks[row["acl_id"]].append(parse_network(row["network"]))
+        except Unfit:
+            unreadable[row["acl_id"]].append(row["network"])
+    return tuple(
+        [
+            Acl(
+                id=AclId(row["id"]),
+                account_id=AccountId(row["account_id"]),
+                name=row["name"],
+                networks=tuple(sorted(networks[row["id"]], key=network_order)),
+                sip_accounts=tuple(users[row["id"]]),
+                invalid_networks=tuple(unreadable[row["id"]]),
+                invalid_sip_accounts=tuple(unusable[row["id"]]),
+            )
+            for row in await _rows(connection, schema.acls, "name")
+        ]
+    )
+
+
+async def _domains(connection: AsyncConnection) -> tuple[Domain, ...]:
+    attached = await connection.execute(select(schema.domain_acls).order_by(schema.domain_acls.c.position))
+    acl_ids: dict[str, list[AclId]] = defaultdict(list)
+    for row in attached.mappings():
+        acl_ids[row["domain_id"]].append(AclId(row["acl_id"]))
+    return tuple(
+        [
+            Domain(
+                id=DomainId(row["id"]),
+                account_id=AccountId(row["account_id"]),
+                label=row["label"],
+                acl_ids=tuple(acl_ids[row["id"]]),
+                algorithms=tuple(map(DigestAlgorithm, row["algorithms"].split())),
+                home_region=Region(row["home_region"]),
+                callflow_id=row["callflow_id"],
+                callflow_url=row["callflow_url"],
+            )
+            for row in await _rows(connection, schema.domains, "label")
+        ]
+    )
+
+
+async def _gateways(connection: AsyncConnection) -> tuple[Gateway, ...]:
+    prefixes: dict[str, list[str]] = defaultdict(list)
+    for row in await _rows(connection, schema.gateway_prefixes, "prefix"):
+        prefixes[row["gateway_id"]].append(row["prefix"])
+    typed = {
+        "transport": Transport,
+        "caller_id_rule": CallerIdRule,
+        "number_format": NumberFormat,
+    }
+    return tuple(
+        [
+            Gateway(
+                **{**row, **{name: kind(row[name]) for name, kind in typed.items()}},
+                prefixes=tuple(prefixes[row["id"]]),
+            )
+            for row in await _rows(connection, schema.gateways, "name")
+        ]
+    )
+
+
+def _is(entry: Entry) -> Any:
+    table = _TABLES[type(entry)]
+    return table.c.name == entry.name if isinstance(entry, Pop) else table.c.id == entry.id
+
+
+def _columns(entry: Entry) -> dict[str, Any]:
+    """The fields that have a column of the same name in the entry's own table."""
+    table = _TABLES[type(entry)]
+    values = {name: getattr(entry, name) for name in entry.__slots__ if name in table.c}
+    if isinstance(entry, Domain):
+        values["algorithms"] = " ".join(entry.algorithms)
+    return values
+
+
+async def _insert_parts(connection: AsyncConnection, entry: Entry, realm: str) -> None:
+    match entry:
+        case Acl():
+            await _insert_all(
+                connection,
+                schema.acl_networks,
+                [{"acl_id": entry.id, "network": str(network)} for network in entry.networks],
+            )
+            await _insert_all(
+                connection,
+                schema.sip_accounts,
+                [
+                    {"id": user.id, "acl_id": entry.id, "username": user.username}
+                    for user in entry.sip_accounts
+                ],
+            )
+            await _insert_all(
+                connection,
+                schema.ha1s,
+                [
+                    {"sip_account_id": user.id, "algorithm": algorithm, "realm": realm, "ha1": ha1}
+                    for user in entry.sip_accounts
+                    for algorithm, ha1 in user.ha1.items()
+                ],
+            )
+        case Domain():
+            await _insert_all(
+                connection,
+                schema.domain_acls,
+                [
+                    {"domain_id": entry.id, "acl_id": acl_id, "position": position}
+                    for position, acl_id in enumerate(entry.acl_ids)
+                ],
+            )
+        case Gateway():
+            await _insert_all(
+                connection,
+                schema.gateway_prefixes,
+                [{"gateway_id": entry.id, "prefix": prefix} for prefix in entry.prefixes],
+            )
+
+
+async def _insert_all(connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        await connection.execute(insert(table), rows)
+
+
+async def _delete_parts(connection: AsyncConnection, entry: Entry) -> None:
+    match entry:
+        case Acl():
+            for table in (schema.acl_networks, schema.sip_accounts):
+                await connection.execute(delete(table).where(table.c.acl_id == entry.id))
+        case Domain():
+            table = schema.domain_acls
+            await connection.execute(delete(table).where(table.c.domain_id == entry.id))
+        case Gateway():
+            table = schema.gateway_prefixes
+            await connection.execute(delete(table).where(table.c.gateway_id == entry.id))
