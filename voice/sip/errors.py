@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voice.sip.message import Request, Response
+    from voice.sip.message import Request
 
 
 class SipParseError(Exception):
@@ -31,7 +31,7 @@ class SipParseError(Exception):
         *,
         status: int = 400,
         header: str | None = None,
-        partial: Request | Response | None = None,
+        partial: Request | None = None,
     ) -> None:
         super().__init__(problem)
         self.problem = problem
@@ -46,12 +46,12 @@ class SipParseError(Exception):
 class StreamError(Exception):
     """A stream whose message boundaries are lost or whose peer asks for too much.
 
-    `status` is the response that says so (400, 513), `head` what was received of the faulty message's
-    start line and headers, for `parse_message` to find out whom to answer.
+    `status` is the response that says so (400, 513), `partial` the request to answer with it as far as it
+    could be read; None: close without a word.
     """
 
-    def __init__(self, problem: str, *, status: int = 400, head: bytes = b"") -> None:
+    def __init__(self, problem: str, *, status: int = 400, partial: Request | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
         self.status = status
-        self.head = head
+        self.partial = partial

@@ -102,10 +102,7 @@ class Headers:
 
     def lines(self, name: str) -> list[str]:
         """The value of each field of that name."""
-        key = key_of(name)
-        if key not in self._keys:
-            return []
-        return [_value(line) for own, line in zip(self._keys, self._lines, strict=True) if own == key]
+        return [_value(line) for line in self._lines_of(key_of(name))]
 
     def values(self, name: str) -> list[str]:
         """The single values of all fields of that name; those of a list field are split at their commas.
@@ -182,10 +179,9 @@ class Headers:
     def copy_from(self, other: Headers, name: str) -> None:
         """Appends every line of that name of another message, as it is."""
         key = key_of(name)
-        for own, line in zip(other._keys, other._lines, strict=True):
-            if own == key:
-                self._keys.append(own)
-                self._lines.append(line)
+        for line in other._lines_of(key):
+            self._keys.append(key)
+            self._lines.append(line)
 
     def copy(self) -> Headers:
         return Headers.received(self._keys.copy(), self._lines.copy())
@@ -211,6 +207,13 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"<Headers {', '.join(self._keys)}>"
+
+    def _lines_of(self, key: str) -> list[str]:
+        keys = self._keys
+        count = keys.count(key)
+        if count <= 1:
+            return [self._lines[keys.index(key)]] if count else []
+        return [line for own, line in zip(keys, self._lines, strict=True) if own == key]
 
     def _change_first_value(self, name: str, new: str | None) -> str | None:
         key = key_of(name)

@@ -215,7 +215,7 @@ def parse_message(data: bytes) -> Request | Response:
     try:
         return _parse(data)
     except SipParseError as error:
-        error.partial = _salvage(data)
+        error.partial = salvage(data)
         raise
 
 
@@ -240,12 +240,11 @@ def _parse(data: bytes) -> Request | Response:
         message = _parse_request_line(start)
     keys, values = _split_fields(lines)
     message.headers = Headers.received(keys, lines)
-    first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
-    if len(first) != len(keys):
+    if len(set(keys)) != len(keys):
         _check_repeats(keys, values)
-    _check_mandatory(message, first, lines, values)
-    at = first.get("content-length")
-    message.body = _cut_body(data[end + 4 :], None if at is None else values[at])
+    _check_mandatory(message, keys, lines, values)
+    length = values[keys.index("content-length")] if "content-length" in keys else None
+    message.body = _cut_body(data[end + 4 :], length)
     return message
 
 
@@ -344,17 +343,17 @@ def _check_repeats(keys: list[str], values: list[str]) -> None:
 
 
 def _check_mandatory(
-    message: Request | Response, first: dict[str, int], lines: list[str], values: list[str]
+    message: Request | Response, keys: list[str], lines: list[str], values: list[str]
 ) -> None:
-    """Parses what every message must have into the message's cache; `first` says where each key is."""
+    """Parses what every message must have into the message's cache."""
     cache = message._cache
     for key, parse in _MANDATORY:
-        at = first.get(key)
-        if at is None:
+        if key not in keys:
             raise SipParseError("the header is missing", header=long_name(key))
+        at = keys.index(key)
         cache[key] = lines[at], parse(values[at].strip(" \t"))
-    at = first.get("max-forwards")
-    if at is not None:
+    if "max-forwards" in keys:
+        at = keys.index("max-forwards")
         cache["max-forwards"] = lines[at], parse_max_forwards(values[at].strip(" \t"))
     if cache["via"][1].branch == MAGIC_COOKIE:
         raise SipParseError(f"the branch is {MAGIC_COOKIE} with nothing behind it", header="Via")
@@ -382,8 +381,8 @@ _MANDATORY: Final[tuple[tuple[str, Callable[[str], object]], ...]] = (
 )
 
 
-def _salvage(data: bytes) -> Request | None:
-    """What a response to a faulty request needs, as far as it can be read; None when no response can be sent.
+def salvage(data: bytes) -> Request | None:
+    """What a response to a faulty message needs, as far as it can be read; None when none can be sent.
 
     An ACK is never answered, nor is what might be a response (RFC 3261 section 17).
     """
