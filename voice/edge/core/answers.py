@@ -1,0 +1,112 @@
+"""Responses that the edge gives by itself without keeping a transaction, and the records of refusals.
+
+A refusal that anyone may provoke costs no memory: its tag is computed from the request, so that a
+retransmission gets the same one (RFC 3261 section 8.2.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from voice.edge.core.kernel import Kernel
+from voice.records import Refusal
+from voice.sip.errors import SipParseError
+from voice.sip.flow import Flow
+from voice.sip.headers import printable
+from voice.sip.message import Request
+from voice.sip.respond import make_response
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE"
+MAX_RECORDED_CHARS = 256
+"""Of a URI or Call-ID in a record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Why a request is not let in, and how it is told."""
+
+    status: int
+    gate: str
+    rule: str
+    remedy: str
+    reason: str | None = None
+    headers: Sequence[tuple[str, str]] = ()
+    account_id: str | None = None
+    domain: str | None = None
+
+
+class Answers:
+    """Answers requests without a transaction."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._tag_key = blake2b(kernel.settings.digest_secret, digest_size=32, person=b"to tag").digest()
+
+    def send(
+        self,
+        request: Request,
+        source: Flow,
+        status: int,
+        reason: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """A stateless response; none to an ACK."""
+        if request.method != "ACK":
+            response = make_response(request, status, reason, to_tag=self.tag(request), headers=headers)
+            self._kernel.send(response, reply_flow(request, source))
+
+    def refuse(self, request: Request, source: Flow, verdict: Verdict, now: float) -> None:
+        """Answers with the verdict and leaves a record of it."""
+        self.record(request, source, verdict, now)
+        self.send(request, source, verdict.status, verdict.reason, verdict.headers)
+
+    def record(self, request: Request | None, source: Flow, verdict: Verdict, now: float) -> None:
+        refusals = self._kernel.refusals
+        if refusals.again(source.host, verdict.gate, verdict.rule):
+            return
+        refusals.write(
+            Refusal(
+                at=now,
+                gate=verdict.gate,
+                rule=verdict.rule,
+                remedy=verdict.remedy,
+                sip_status=verdict.status,
+                source_address=f"{source.host}:{source.port}",
+                method=_short(request.method) if request else "",
+                request_uri=_short(request.uri) if request else "",
+                from_uri=_short(_from_uri(request)) if request else "",
+                sip_call_id=_short(request.headers.get("Call-ID") or "") if request else "",
+                account_id=verdict.account_id,
+                domain=verdict.domain,
+            ),
+            source.host,
+            now,
+        )
+
+    def tag(self, request: Request) -> str:
+        """The To tag for a request that keeps no state."""
+        text = (
+            f"{request.headers.get('Via')}\0{request.headers.get('Call-ID')}\0{request.headers.get('From')}"
+        )
+        return blake2b(text.encode("utf-8", "surrogateescape"), key=self._tag_key, digest_size=8).hexdigest()
+
+
+def reply_flow(request: Request, source: Flow) -> Flow:
+    """Where the responses to a request go (RFC 3261 section 18.2.2, RFC 3581 section 4)."""
+    if source.reliable:
+        return source
+    via = request.via
+    return Flow("UDP", source.local, source.host, source.port if via.wants_rport else via.sent_by[1])
+
+
+def _from_uri(request: Request) -> str:
+    try:
+        return request.from_.uri
+    except SipParseError:
+        return ""
+
+
+def _short(text: str) -> str:
+    return printable(text[:MAX_RECORDED_CHARS])

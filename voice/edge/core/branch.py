@@ -1,0 +1,145 @@
+"""One attempt to reach one target: the client side of a relayed INVITE."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from voice.edge.core.best import Final
+from voice.edge.core.crossing import Passage
+from voice.edge.core.kernel import Alarm
+from voice.edge.core.legs import Leg
+from voice.edge.core.targets import Hop, Target
+from voice.sip.builders import make_cancel
+from voice.sip.flow import Flow
+from voice.sip.message import Request, Response
+from voice.sip.transactions import ClientTransaction
+
+if TYPE_CHECKING:
+    from voice.edge.core.invite import Invite
+
+
+class Waiting(Enum):
+    """What a branch waits for, and so what its alarm means."""
+
+    ADDRESS = "address"
+    ANY_RESPONSE = "any response"
+    """The hop's patience; then the next hop."""
+    FINAL = "final response"
+    """Timer C (RFC 3261 section 16.8)."""
+    CANCELLED = "the end after CANCEL"
+    """64*T1 (section 9.1)."""
+    NOTHING = "nothing"
+    """Over, for all that the caller will hear of it."""
+
+
+class Branch:
+    """An attempt by one hop, from its request to its final response."""
+
+    __slots__ = (
+        "alarm",
+        "challenged",
+        "client",
+        "end_as",
+        "flows",
+        "hop",
+        "invite",
+        "leg",
+        "passage",
+        "target",
+        "waiting",
+        "wants_cancel",
+    )
+
+    def __init__(self, invite: Invite, target: Target, hop: Hop, leg: Leg | None) -> None:
+        self.invite = invite
+        self.target = target
+        self.hop = hop
+        self.leg = leg
+        self.flows: deque[Flow] = deque()
+        """Further addresses of the hop (RFC 3263 section 4.3)."""
+        self.client: ClientTransaction | None = None
+        self.passage: Passage | None = None
+        self.waiting = Waiting.ADDRESS
+        self.challenged = 0
+        """How often a challenge was answered."""
+        self.wants_cancel = False
+        """CANCEL follows the first provisional response (section 9.1)."""
+        self.end_as: Final | None = None
+        """What the branch counts as when it ends, whatever the response says."""
+        self.alarm = Alarm(self._alarmed)
+
+    @property
+    def over(self) -> bool:
+        return self.waiting is Waiting.NOTHING
+
+    def send(self, request: Request, passage: Passage, flow: Flow, now: float) -> None:
+        """Sends the INVITE, the first time or anew after a challenge."""
+        kernel = self.invite.kernel
+        self.passage = passage
+        self.client = kernel.layer.begin_client(request, flow, now)
+        self.client.owner = self
+        if self.hop.patience is not None:
+            self._wait(Waiting.ANY_RESPONSE, now + self.hop.patience)
+        else:
+            self._wait(Waiting.FINAL, now + kernel.settings.timer_c)
+
+    def heard(self, response: Response, now: float) -> None:
+        """A provisional response came."""
+        if self.wants_cancel:
+            self._send_cancel(now)
+        elif self.waiting is Waiting.ANY_RESPONSE or (
+            self.waiting is Waiting.FINAL and response.status > 100
+        ):
+            self._wait(Waiting.FINAL, now + self.invite.kernel.settings.timer_c)
+
+    def cancel(self, end_as: Final, now: float) -> None:
+        """Gives the branch up; it is over at once when it never heard anything, else when CANCEL has worked."""
+        if self.over or self.waiting is Waiting.CANCELLED:
+            return
+        self.end_as = end_as
+        client = self.client
+        if client is None or not client.waiting:
+            self.finish()
+        elif client.heard_provisional:
+            self._send_cancel(now)
+        else:
+            self.wants_cancel = True
+            client.abandon(now)
+            self.finish()
+
+    def finish(self) -> None:
+        self.alarm.stop()
+        self.waiting = Waiting.NOTHING
+
+    def _send_cancel(self, now: float) -> None:
+        client = self.client
+        assert client is not None
+        self.wants_cancel = False
+        kernel = self.invite.kernel
+        kernel.layer.begin_client(make_cancel(client.request), client.flow, now)
+        if not self.over:
+            self._wait(Waiting.CANCELLED, now + 64 * kernel.settings.timing.t1)
+
+    def _wait(self, waiting: Waiting, until: float) -> None:
+        self.waiting = waiting
+        self.invite.kernel.set_alarm(self.alarm, until)
+
+    def _alarmed(self, now: float) -> None:
+        client = self.client
+        match self.waiting:
+            case Waiting.ANY_RESPONSE:
+                assert client is not None
+                self.wants_cancel = True
+                client.abandon(now)
+                self.invite.branch_failed(self, Final.local(408, "No response from the next hop"), now)
+            case Waiting.FINAL if client is not None and client.heard_provisional:
+                self.end_as = Final.local(408, "Nobody answered in time")
+                self._send_cancel(now)
+            case Waiting.FINAL:
+                self.invite.branch_failed(self, Final.local(408), now)
+            case Waiting.CANCELLED:
+                self.invite.branch_failed(self, self.end_as or Final.local(487), now)
+            case Waiting.ADDRESS | Waiting.NOTHING:
+                pass

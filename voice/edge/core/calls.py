@@ -1,0 +1,267 @@
+"""Calls that come from outside: to a call process when a callflow answers, else out by a gateway."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from sip_config.numbers import NumberFault, normalise
+from sip_config.routing import RunCallflow, SendOut
+from voice.edge.core.crossing import Crossing
+from voice.edge.core.gates import Admission
+from voice.edge.core.invite import CallFacts, Invite, Kind
+from voice.edge.core.kernel import Kernel, new_id
+from voice.edge.core.legs import Leg, hung_up, status_after
+from voice.edge.core.limits import LiveCall
+from voice.edge.core.targets import Hop, Target, caller_of, gateway_hop
+from voice.edge.core.tokens import DialogToken
+from voice.edge.core.wishes import SeatWanted
+from voice.pool.orders import CallOrder, Seat
+from voice.records import CallEnded, CallStarted, CallStatus, Direction, LegStatus, Refusal
+from voice.sip.deadlines import Deadlines
+from voice.sip.flow import Flow
+from voice.sip.headers import printable
+from voice.sip.message import Request
+from voice.sip.transactions import ServerTransaction
+
+RESTRICTED: Final = "Restricted"
+_POOL_GRACE: Final = 120.0
+"""Seconds beyond a callflow call's longest duration after which its place is given back in any case."""
+
+_CALL_STATUS: Final = {
+    LegStatus.BUSY: CallStatus.BUSY,
+    LegStatus.NO_ANSWER: CallStatus.NO_ANSWER,
+}
+
+
+class Calls:
+    """Begins calls that were let in, and knows when they have ended."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._longest: Deadlines[LiveCall] = Deadlines()
+        self.begun = 0
+
+    def begin(
+        self, request: Request, server: ServerTransaction, source: Flow, admission: Admission, now: float
+    ) -> None:
+        """Takes an admitted INVITE on."""
+        kernel = self._kernel
+        call_id, leg_id = new_id(), new_id()
+        caller = caller_of(request.from_.uri)
+        shown = _number_or_text(caller) if caller is not None else RESTRICTED
+        account = admission.account
+        route = admission.route
+        flow = route.callflow if isinstance(route, RunCallflow) else None
+        number = route.number if isinstance(route, RunCallflow) else None
+        kernel.journal.write(
+            CallStarted(
+                call_id=call_id,
+                at=now,
+                account_id=account.id,
+                direction=Direction.INCOMING,
+                source=shown,
+                destination=admission.destination,
+                domain=admission.domain.label if admission.domain else None,
+                acl=admission.acl_name,
+                number_id=number.id if number else None,
+                sip_call_id=printable(request.call_id[:256]),
+                source_address=f"{source.host}:{source.port}",
+                callflow_id=flow.id if flow else None,
+            )
+        )
+        leg = Leg(
+            kernel.journal,
+            leg_id,
+            call_id,
+            Direction.INCOMING,
+            source=shown,
+            destination=admission.destination,
+            gateway=None,
+            now=now,
+        )
+        trunk = isinstance(route, SendOut)
+        self._take_place(call_id, admission, trunk=trunk, now=now)
+        crossing = Crossing(
+            request,
+            source,
+            kernel.door_of(source),
+            call_id=call_id,
+            from_caller=True,
+            trunk=trunk,
+            legs=(leg_id,),
+        )
+        facts = CallFacts(
+            kind=Kind.TRUNK if trunk else Kind.CALLFLOW,
+            call_id=call_id,
+            account_id=account.id,
+            source=shown,
+            incoming_leg=leg,
+        )
+        if isinstance(route, SendOut):
+            assert admission.e164 is not None
+            invite = Invite(kernel, server, crossing, facts, self._trunk_ended(call_id))
+            hops = deque(
+                gateway_hop(gateway, admission.directory, kernel.doors, account.id, admission.e164, caller)
+                for gateway in route.gateways
+            )
+            invite.begin([Target(name=admission.e164, hops=hops)], now)
+        else:
+            self._seek_seat(server, crossing, facts, admission, shown, now)
+
+    def ended(self, call_id: str) -> None:
+        """The pool says that a callflow call is over."""
+        self._kernel.limits.release(call_id)
+
+    def dialog_ended(self, token: DialogToken) -> Callable[[float], None]:
+        """What a BYE that was answered means for its call."""
+
+        def ended(now: float) -> None:
+            hung_up(self._kernel.journal, token.call_id, token.legs, now)
+            if token.trunk:
+                who = "caller" if token.from_caller else "called party"
+                self._trunk_over(token.call_id, CallStatus.ENDED, f"The {who} hung up.", now)
+
+        return ended
+
+    def get_timer(self) -> float | None:
+        return self._longest.next()
+
+    def handle_timer(self, now: float) -> None:
+        """Gives back the places of calls that have lasted as long as they may."""
+        while (call := self._longest.due(now)) is not None:
+            if call.trunk:
+                self._trunk_over(
+                    call.call_id, CallStatus.ENDED, "The call reached its longest duration.", now
+                )
+            else:
+                self._kernel.limits.release(call.call_id)
+
+    def _take_place(self, call_id: str, admission: Admission, *, trunk: bool, now: float) -> None:
+        self.begun += 1
+        call = LiveCall(call_id, admission.account.id, trunk=trunk, since=now)
+        self._kernel.limits.take(call)
+        call.wanted = now + admission.account.max_call_seconds + (0.0 if trunk else _POOL_GRACE)
+        self._longest.changed(call)
+
+    def _trunk_ended(self, call_id: str) -> Callable[[int, str, float], None]:
+        def ended(status: int, reason: str, now: float) -> None:
+            if status >= 300:
+                outcome = _CALL_STATUS.get(status_after(status), CallStatus.FAILED)
+                self._trunk_over(call_id, outcome, f"Not answered: {status} {printable(reason)}.", now)
+
+        return ended
+
+    def _trunk_over(self, call_id: str, status: CallStatus, reason: str, now: float) -> None:
+        self._kernel.limits.release(call_id)
+        self._kernel.journal.write(CallEnded(call_id=call_id, at=now, status=status, reason=reason))
+
+    def _seek_seat(
+        self,
+        server: ServerTransaction,
+        crossing: Crossing,
+        facts: CallFacts,
+        admission: Admission,
+        shown: str,
+        now: float,
+    ) -> None:
+        kernel = self._kernel
+        call_id = facts.call_id
+        seated = False
+
+        def invite_ended(status: int, reason: str, later: float) -> None:
+            if status < 300:
+                return
+            if not seated:
+                # The pool has not begun the call, so nobody else would say that it ended.
+                kernel.limits.release(call_id)
+                outcome = _CALL_STATUS.get(status_after(status), CallStatus.FAILED)
+                kernel.journal.write(
+                    CallEnded(
+                        call_id=call_id,
+                        at=later,
+                        status=outcome,
+                        reason=f"Not begun: {status} {printable(reason)}.",
+                    )
+                )
+
+        invite = Invite(kernel, server, crossing, facts, invite_ended)
+
+        def given(seat: Seat, later: float) -> None:
+            nonlocal seated
+            if invite.decided:
+                kernel.release_seat(call_id)
+                return
+            seated = True
+            uri = f"sip:{call_id}@{seat.host}:{seat.port}"
+            hop = Hop(uri=uri, flow=kernel.inside_flow(seat.host, seat.port), trusted=True)
+            invite.begin([Target(name=admission.destination, hops=deque([hop]))], later)
+
+        def full(problem: str, retry_after: int, later: float) -> None:
+            refused(problem, "call pool", (("Retry-After", str(retry_after)),), later)
+
+        def failed(problem: str, later: float) -> None:
+            refused(problem, "call pool failed", (), later)
+
+        def refused(problem: str, rule: str, headers: tuple[tuple[str, str], ...], later: float) -> None:
+            if invite.decided:
+                return
+            self._pool_refused(crossing, admission, rule, problem, later)
+            invite.refuse(503, None, later, headers)
+
+        kernel.wishes.append(
+            SeatWanted(order=_order(facts, admission, shown), given=given, full=full, failed=failed)
+        )
+
+    def _pool_refused(
+        self, crossing: Crossing, admission: Admission, rule: str, problem: str, now: float
+    ) -> None:
+        source, request = crossing.source, crossing.request
+        if self._kernel.refusals.again(source.host, "pool", rule):
+            return
+        refusal = Refusal(
+            at=now,
+            gate="pool",
+            rule=rule,
+            remedy=f"{problem}: call again later, or give the node a larger call pool.",
+            sip_status=503,
+            source_address=f"{source.host}:{source.port}",
+            method=request.method,
+            request_uri=printable(request.uri[:256]),
+            from_uri=printable(request.from_.uri[:256]),
+            sip_call_id=printable(request.call_id[:256]),
+            account_id=admission.account.id,
+            domain=admission.domain.label if admission.domain else None,
+        )
+        self._kernel.refusals.write(refusal, source.host, now)
+
+
+def _order(facts: CallFacts, admission: Admission, shown: str) -> CallOrder:
+    route = admission.route
+    assert isinstance(route, RunCallflow)
+    assert facts.incoming_leg is not None
+    account = admission.account
+    fallback = account.fallback_callflow_id
+    fallback_flow = admission.directory.callflow(fallback) if fallback else None
+    return CallOrder(
+        call_id=facts.call_id,
+        leg_id=facts.incoming_leg.id,
+        account_id=account.id,
+        domain=admission.domain.label if admission.domain else None,
+        source=shown,
+        destination=admission.destination,
+        number_id=route.number.id if route.number else None,
+        callflow_id=route.callflow.id if route.callflow else None,
+        document=route.callflow.document if route.callflow else None,
+        url=route.url,
+        fallback_document=fallback_flow.document if fallback_flow else None,
+        max_seconds=account.max_call_seconds,
+    )
+
+
+def _number_or_text(user: str) -> str:
+    try:
+        return normalise(user)
+    except NumberFault:
+        return printable(user[:128])

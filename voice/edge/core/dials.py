@@ -1,0 +1,112 @@
+"""Calls that callflows place: a call process sends one INVITE to a ticket, and the plan behind it says where to."""
+
+from __future__ import annotations
+
+from collections import deque
+from secrets import token_hex
+
+from sip_config.directory import Directory
+from sip_config.numbers import NumberFault, normalise
+from voice.edge.core.best import Final
+from voice.edge.core.crossing import Crossing
+from voice.edge.core.invite import CallFacts, Invite, Kind
+from voice.edge.core.kernel import Alarm, Kernel
+from voice.edge.core.targets import Target, gateway_hop, uri_hop
+from voice.pool.orders import DialPlan, Hunting, Seat
+from voice.records import Event
+from voice.sip.errors import SipParseError
+from voice.sip.flow import Flow
+from voice.sip.headers import printable
+from voice.sip.message import Request
+from voice.sip.respond import make_response
+from voice.sip.transactions import ServerTransaction
+from voice.sip.uri import parse_uri
+
+MAX_TARGETS = 32
+"""Of one plan: each is an INVITE of its own."""
+
+
+class Dials:
+    """Keeps filed plans, and the INVITEs of call processes that are not decided yet."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._plans: dict[str, tuple[DialPlan, Alarm]] = {}
+        self._pending: dict[tuple[str, int], set[Invite]] = {}
+
+    def file(self, plan: DialPlan, now: float) -> str:
+        """Keeps a plan and returns the URI that its INVITE has to be sent to.  Raises ValueError for a bad plan."""
+        if not 1 <= len(plan.targets) <= MAX_TARGETS:
+            raise ValueError(f"a dial plan needs 1 to {MAX_TARGETS} targets, not {len(plan.targets)}")
+        ticket = token_hex(16)
+        alarm = Alarm(lambda _now: self._forget(ticket))
+        self._plans[ticket] = plan, alarm
+        self._kernel.set_alarm(alarm, now + self._kernel.settings.ticket_seconds)
+        return self._kernel.doors.inside.uri(ticket)
+
+    def begin(self, request: Request, server: ServerTransaction, source: Flow, now: float) -> None:
+        """Forks the INVITE of a call process as its plan says."""
+        kernel = self._kernel
+        plan, alarm = self._plans.pop(request.sip_uri.user or "", (None, None))
+        if plan is None or alarm is None:
+            server.respond(make_response(request, 404, "No dial plan for this ticket"), now)
+            kernel.journal.write(
+                Event(
+                    at=now,
+                    kind="dial-without-plan",
+                    detail="A call process dialled a ticket that was never filed, was used, or has expired.",
+                )
+            )
+            return
+        alarm.stop()
+        crossing = Crossing(
+            request, source, kernel.doors.inside, call_id=plan.call_id, from_caller=True, trunk=False
+        )
+        facts = CallFacts(
+            kind=Kind.DIAL, call_id=plan.call_id, account_id=plan.account_id, source=plan.caller_id
+        )
+        process = (source.host, source.port)
+
+        def ended(_status: int, _reason: str, _now: float) -> None:
+            pending = self._pending.get(process)
+            if pending is not None:
+                pending.discard(invite)
+                if not pending:
+                    del self._pending[process]
+
+        invite = Invite(kernel, server, crossing, facts, ended)
+        self._pending.setdefault(process, set()).add(invite)
+        directory = kernel.directory()
+        targets = [self._target(text, plan, directory) for text in plan.targets]
+        serial = plan.hunting is Hunting.SERIAL
+        invite.begin(targets, now, serial=serial, ring_seconds=plan.ring_seconds)
+
+    def process_lost(self, seat: Seat, now: float) -> None:
+        """Cancels what a process asked for that is gone."""
+        for invite in list(self._pending.get((seat.host, seat.port), ())):
+            invite.cancel(now)
+
+    def _forget(self, ticket: str) -> None:
+        self._plans.pop(ticket, None)
+
+    def _target(self, text: str, plan: DialPlan, directory: Directory) -> Target:
+        caller_id = plan.caller_id or None
+        try:
+            if text.lower().startswith(("sip:", "sips:")):
+                uri = parse_uri(text)
+                if uri.scheme != "sip":
+                    raise SipParseError("sips is not supported: use sip", status=416)
+                return Target(name=text, hops=deque([uri_hop(uri, self._kernel.doors, caller_id)]))
+            number = normalise(text.removeprefix("tel:"))
+        except (SipParseError, NumberFault) as fault:
+            status = fault.status if isinstance(fault, SipParseError) else 484
+            return Target(
+                name=printable(text[:128]), problem=Final.local(status, printable(str(fault)[:120]))
+            )
+        gateways = directory.gateways_for(plan.account_id, number)
+        hops = deque(
+            gateway_hop(gateway, directory, self._kernel.doors, plan.account_id, number, caller_id)
+            for gateway in gateways
+        )
+        problem = None if hops else Final.local(404, f"No gateway for {number}")
+        return Target(name=number, hops=hops, problem=problem)

@@ -1,0 +1,202 @@
+"""The gates that an INVITE from outside passes, in one order: domain, ACL, digest, limits, route.
+
+Bans and the source come before (`voice.edge.core.sources`), then the parser.  The first gate that
+refuses answers and leaves the record; a challenge is not a refusal.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from sip_config.admission import Admitted, Credential, NeedsDigest, Refused
+from sip_config.directory import Directory
+from sip_config.model import Account, DigestAlgorithm, Domain, Gateway
+from sip_config.numbers import NumberFault, normalise
+from sip_config.routing import Route, route_call, route_from_gateway
+from voice.edge.core.answers import Answers, Verdict
+from voice.edge.core.kernel import Kernel
+from voice.sip.challenger import Challenger, Outcome
+from voice.sip.flow import Flow
+from voice.sip.headers import printable
+from voice.sip.message import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """An INVITE that passed all gates."""
+
+    account: Account
+    domain: Domain | None
+    """None: a carrier delivered the call."""
+    acl_name: str | None
+    destination: str
+    """E.164 when it is a number, else the user part."""
+    e164: str | None
+    route: Route
+    directory: Directory
+
+
+class Gates:
+    """Lets in or refuses."""
+
+    def __init__(self, kernel: Kernel, answers: Answers) -> None:
+        self._kernel = kernel
+        self._answers = answers
+        settings = kernel.settings
+        self._challenger = Challenger(
+            realm=settings.base_domain, secret=settings.digest_secret, salt=os.urandom(4)
+        )
+
+    def admit(self, request: Request, source: Flow, now: float) -> Admission | None:
+        """None: it was answered, by a refusal or by a challenge."""
+        directory = self._kernel.directory()
+        host = request.sip_uri.host
+        domain = directory.domain_for_host(host)
+        if domain is None:
+            gateway = directory.gateway_for_source(source.host)
+            if gateway is not None:
+                return self._from_gateway(request, source, directory, gateway, now)
+            remedy = (
+                f"{printable(host[:80])} is no domain of this platform: call "
+                f"sip:NUMBER@LABEL.{directory.base_domain} with the label of your domain."
+            )
+            # The rule names no host: a flood of guessed names is one flood.
+            return self._refused(
+                request, source, "domain", Refused(rule="unknown domain", remedy=remedy), 404, now
+            )
+        account = directory.account(domain.account_id)
+        if account is None:
+            refused = Refused(
+                rule=f"domain {domain.label}: no account", remedy="The domain's account is gone."
+            )
+            return self._refused(request, source, "domain", refused, 404, now, domain)
+        admitted = self._admitted(request, source, directory, domain, now)
+        if admitted is None or not self._within_limits(request, source, account, domain, now):
+            return None
+        destination, e164 = _dialled(request)
+        route = route_call(directory, domain, e164)
+        if isinstance(route, Refused):
+            return self._refused(request, source, "route", route, 404, now, domain)
+        return Admission(
+            account=account,
+            domain=domain,
+            acl_name=admitted.acl.name,
+            destination=destination,
+            e164=e164,
+            route=route,
+            directory=directory,
+        )
+
+    def _from_gateway(
+        self, request: Request, source: Flow, directory: Directory, gateway: Gateway, now: float
+    ) -> Admission | None:
+        """A carrier delivers a call to a number."""
+        destination, e164 = _dialled(request)
+        number = directory.number(e164) if e164 else None
+        route: Route = route_from_gateway(directory, gateway, e164 or destination)
+        if isinstance(route, Refused):
+            return self._refused(request, source, "route", route, 404, now)
+        account = directory.account(number.account_id) if number else None
+        if account is None:
+            refused = Refused(
+                rule=f"number {destination}: no account", remedy="The number's account is gone."
+            )
+            return self._refused(request, source, "route", refused, 404, now)
+        if not self._within_limits(request, source, account, None, now):
+            return None
+        return Admission(
+            account=account,
+            domain=None,
+            acl_name=None,
+            destination=destination,
+            e164=e164,
+            route=route,
+            directory=directory,
+        )
+
+    def _admitted(
+        self, request: Request, source: Flow, directory: Directory, domain: Domain, now: float
+    ) -> Admitted | None:
+        decision = directory.gate(domain).by_source(source.host)
+        if isinstance(decision, Admitted):
+            return decision
+        if isinstance(decision, Refused):
+            self._refused(request, source, "acl", decision, 403, now, domain)
+            return None
+        return self._proven(request, source, decision, domain, now)
+
+    def _proven(
+        self, request: Request, source: Flow, needed: NeedsDigest, domain: Domain, now: float
+    ) -> Admitted | None:
+        candidates: tuple[Credential, ...] = ()
+
+        def lookup(username: str, algorithm: DigestAlgorithm) -> list[str | None]:
+            nonlocal candidates
+            candidates = needed.credentials(username)
+            return [candidate.ha1(algorithm) for candidate in candidates]
+
+        verdict = self._challenger.verify(request, lookup, algorithms=needed.algorithms, now=now)
+        if verdict.ok and verdict.match is not None:
+            return needed.admit(candidates[verdict.match])
+        challenges = tuple(
+            ("Proxy-Authenticate", challenge)
+            for challenge in self._challenger.challenges(needed.algorithms, now, stale=verdict.stale)
+        )
+        if verdict.outcome is Outcome.NO_CREDENTIALS or verdict.stale:
+            self._answers.send(request, source, 407, None, challenges)
+            return None
+        refused = Refused(rule=f"domain {domain.label}: {verdict.outcome}", remedy=verdict.remedy)
+        if verdict.username is not None and verdict.algorithm is not None:
+            if verdict.outcome in (Outcome.UNKNOWN_USER, Outcome.WRONG_PASSWORD):
+                refused = needed.refuse(verdict.username, verdict.algorithm)
+        self._refused(request, source, "digest", refused, 407, now, domain, challenges)
+        return None
+
+    def _within_limits(
+        self, request: Request, source: Flow, account: Account, domain: Domain | None, now: float
+    ) -> bool:
+        over = self._kernel.limits.admit(account, now)
+        if over is None:
+            return True
+        # 503 in both cases: the caller's PBX then tries its next trunk, which a 486 (a busy callee, which nobody
+        # is) would keep it from.  Only a rate can say when to come back.
+        headers = () if over.retry_after is None else (("Retry-After", str(over.retry_after)),)
+        refused = Refused(rule=over.rule, remedy=over.remedy)
+        self._refused(request, source, "limits", refused, 503, now, domain, headers, account)
+        return False
+
+    def _refused(
+        self,
+        request: Request,
+        source: Flow,
+        gate: str,
+        refused: Refused,
+        status: int,
+        now: float,
+        domain: Domain | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        account: Account | None = None,
+    ) -> Admission | None:
+        """None, always, so that a gate can end with it."""
+        verdict = Verdict(
+            status=status,
+            gate=gate,
+            rule=refused.rule,
+            remedy=refused.remedy,
+            headers=headers,
+            account_id=account.id if account else domain.account_id if domain else None,
+            domain=domain.label if domain else None,
+        )
+        self._answers.refuse(request, source, verdict, now)
+        return None
+
+
+def _dialled(request: Request) -> tuple[str, str | None]:
+    """What was dialled, and as E.164 when it is a number."""
+    user = request.sip_uri.username or ""
+    try:
+        number = normalise(user)
+    except NumberFault:
+        return printable(user[:128]), None
+    return number, number

@@ -1,0 +1,345 @@
+"""The response context of an INVITE (RFC 3261 section 16): its branches, and what its sender hears of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from voice.edge.core.best import Final, best_of, challenges_of
+from voice.edge.core.branch import Branch
+from voice.edge.core.crossing import LEG_HEADER, TARGET_HEADER, Crossing, Passage
+from voice.edge.core.gateway_auth import answered_challenge
+from voice.edge.core.kernel import Alarm, Kernel, new_id
+from voice.edge.core.legs import Leg
+from voice.edge.core.orphans import hang_up
+from voice.edge.core.relay import destination
+from voice.edge.core.targets import Hop, Target
+from voice.records import Direction
+from voice.sip.flow import Flow
+from voice.sip.message import Response
+from voice.sip.respond import make_response
+from voice.sip.transactions import ServerTransaction
+from voice.sip.uri import parse_uri
+
+
+class Kind(Enum):
+    CALLFLOW = "callflow"
+    """From a customer or carrier to a call process."""
+    TRUNK = "trunk"
+    """From a customer to a gateway."""
+    DIAL = "dial"
+    """From a call process to whoever its callflow dials."""
+    IN_DIALOG = "in dialog"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFacts:
+    """What the records say of the call that an INVITE belongs to."""
+
+    kind: Kind
+    call_id: str
+    account_id: str
+    source: str
+    incoming_leg: Leg | None = None
+    cseq_delta: int = 0
+    routes: tuple[str, ...] = ()
+    """Routes beyond the edge, in a dialog."""
+
+
+class Invite:
+    """One INVITE from its arrival to its last response.
+
+    `ended` is called once, with the first final status that its sender was given.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        server: ServerTransaction,
+        crossing: Crossing,
+        facts: CallFacts,
+        ended: Callable[[int, str, float], None],
+    ) -> None:
+        self.kernel = kernel
+        self.server = server
+        self.crossing = crossing
+        self.facts = facts
+        self._ended = ended
+        self._targets: deque[Target] = deque()
+        """Those not begun yet."""
+        self._serial = False
+        self._ring_seconds: float | None = None
+        self._ring = Alarm(self._rung_out)
+        self._branches: list[Branch] = []
+        self._finals: list[Final] = []
+        self._cancelled: Final | None = None
+        self._answered = False
+        server.owner = self
+
+    @property
+    def decided(self) -> bool:
+        """Whether nothing more can be begun: it was answered, cancelled or refused."""
+        return self._answered or self._cancelled is not None or self.server.answered
+
+    def begin(
+        self,
+        targets: Sequence[Target],
+        now: float,
+        *,
+        serial: bool = False,
+        ring_seconds: float | None = None,
+    ) -> None:
+        """Sends the INVITE to all targets at once, or to one after another."""
+        self._targets.extend(targets)
+        self._serial = serial
+        self._ring_seconds = ring_seconds
+        if not serial:
+            self._arm_ring(now)
+        self._begin_targets(now)
+        self._conclude(now)
+
+    def cancel(self, now: float, status: int = 487, reason: str = "Request Terminated") -> None:
+        """The sender no longer wants it (section 16.10)."""
+        if self.decided:
+            return
+        self._cancelled = Final.local(status, reason)
+        self._give_up_others(self._cancelled, now)
+        self._conclude(now)
+
+    def refuse(
+        self, status: int, reason: str | None, now: float, headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Answers it ourselves, before any branch was begun."""
+        if not self.server.answered:
+            self._answer_ourselves(Final.local(status, reason), now, headers)
+
+    def response(self, branch: Branch, response: Response, source: Flow, now: float) -> None:
+        """A response came on a branch."""
+        status = response.status
+        if status < 200:
+            branch.heard(response, now)
+            if status > 100 and not branch.over and not self.decided:
+                self._tell_leg(branch, response, now)
+                self._relay(branch, response, source, now)
+        elif status < 300:
+            self._answered_by(branch, response, source, now)
+        elif not branch.over:
+            if status in (401, 407) and self._answer_challenge(branch, response, now):
+                return
+            assert branch.passage is not None
+            final = branch.end_as or _final_of(branch, response, branch.passage, source)
+            self._tell_leg(branch, response, now)
+            self.branch_failed(branch, final, now)
+
+    def branch_failed(self, branch: Branch, final: Final, now: float) -> None:
+        """A branch is over and brought no answer."""
+        if branch.over:
+            return
+        if branch.leg is not None:
+            branch.leg.responded(final.status, final.reason, now)
+        branch.finish()
+        self._finals.append(final)
+        if final.status >= 600:
+            self._give_up_others(final, now)
+        elif _may_fail_over(final) and branch.end_as is None and not self.decided:
+            if branch.flows:
+                self._begin_branch(branch.target, branch.hop, branch.flows, now)
+            else:
+                self._begin_hop(branch.target, now)
+        self._conclude(now)
+
+    def branch_lost(self, branch: Branch, *, transport: bool, now: float) -> None:
+        """No final response will come: the next hop cannot be reached, or stayed silent."""
+        final = Final.local(503, "The next hop cannot be reached") if transport else Final.local(408)
+        self.branch_failed(branch, branch.end_as or final, now)
+
+    def _begin_targets(self, now: float) -> None:
+        while self._targets and not self.decided:
+            self._begin_hop(self._targets.popleft(), now)
+            if self._serial and any(not branch.over for branch in self._branches):
+                self._arm_ring(now)
+                return
+
+    def _begin_hop(self, target: Target, now: float) -> None:
+        if not target.hops:
+            if target.problem is not None:
+                self._finals.append(target.problem)
+                target.problem = None
+            return
+        hop = target.hops.popleft()
+        if hop.flow is not None:
+            self._begin_branch(target, hop, deque([hop.flow]), now)
+            return
+        branch = self._new_branch(target, hop, now)
+
+        def found(flows: Sequence[Flow], later: float) -> None:
+            if not branch.over:
+                self._send(branch, deque(flows), later)
+
+        def failed(problem: str, later: float) -> None:
+            self.branch_failed(branch, Final.local(503, problem), later)
+
+        if hop.token is not None:
+            destination(self.kernel, hop.token, self.facts.routes, found, failed, now)
+        else:
+            self.kernel.locate(parse_uri(hop.uri), trusted=hop.trusted, found=found, failed=failed, now=now)
+
+    def _begin_branch(self, target: Target, hop: Hop, flows: deque[Flow], now: float) -> None:
+        self._send(self._new_branch(target, hop, now), flows, now)
+
+    def _new_branch(self, target: Target, hop: Hop, now: float) -> Branch:
+        leg = None
+        if self.facts.kind in (Kind.TRUNK, Kind.DIAL):
+            leg = Leg(
+                self.kernel.journal,
+                new_id(),
+                self.facts.call_id,
+                Direction.OUTGOING,
+                source=self.facts.source,
+                destination=target.name,
+                gateway=hop.gateway.name if hop.gateway else None,
+                now=now,
+            )
+        branch = Branch(self, target, hop, leg)
+        self._branches.append(branch)
+        return branch
+
+    def _send(self, branch: Branch, flows: deque[Flow], now: float) -> None:
+        flow = flows.popleft()
+        branch.flows = flows
+        self._send_by(branch, flow, self.facts.cseq_delta, now)
+
+    def _send_by(
+        self, branch: Branch, flow: Flow, cseq_delta: int, now: float, *credentials: tuple[str, str]
+    ) -> None:
+        kernel = self.kernel
+        legs = self.crossing.legs if branch.leg is None else (*self.crossing.legs, branch.leg.id)
+        passage = Passage(
+            self.crossing,
+            kernel.tokens,
+            kernel.door_of(flow),
+            legs=legs,
+            cseq_delta=cseq_delta,
+            shown=branch.hop.shown,
+        )
+        request = passage.forward(branch.hop.uri, list(self.facts.routes), now)
+        for name, value in credentials:
+            request.headers.add(name, value)
+        branch.send(request, passage, flow, now)
+
+    def _answer_challenge(self, branch: Branch, response: Response, now: float) -> bool:
+        """Sends the INVITE anew with the gateway's credentials; False: there is nothing to answer with."""
+        client, passage, gateway = branch.client, branch.passage, branch.hop.gateway
+        if client is None or passage is None or gateway is None or self.decided or branch.end_as is not None:
+            return False
+        credentials = answered_challenge(gateway, client.request, response, branch.challenged)
+        if credentials is None:
+            return False
+        branch.challenged += 1
+        self._send_by(branch, client.flow, passage.cseq_delta + 1, now, credentials)
+        return True
+
+    def _answered_by(self, branch: Branch, response: Response, source: Flow, now: float) -> None:
+        client = branch.client
+        assert client is not None
+        if self.server.answered and not self._answered:
+            # The sender has been told that it failed: nobody else would ever end this call.
+            hang_up(self.kernel, client, response, now)
+            return
+        first = not self._answered
+        self._answered = True
+        branch.finish()
+        self._tell_leg(branch, response, now)
+        self._relay(branch, response, source, now)
+        if first:
+            self._give_up_others(Final.local(487, "Answered elsewhere"), now)
+            self._ended(response.status, response.reason, now)
+
+    def _relay(self, branch: Branch, response: Response, source: Flow, now: float) -> None:
+        passage = branch.passage
+        assert passage is not None
+        upward = passage.backward(response, source, now)
+        if self.crossing.up.inside and branch.leg is not None:
+            upward.headers.set(LEG_HEADER, branch.leg.id)
+            upward.headers.set(TARGET_HEADER, branch.target.name)
+        if not self.server.over:
+            self.server.respond(upward, now)
+
+    def _tell_leg(self, branch: Branch, response: Response, now: float) -> None:
+        for leg in (branch.leg, self.facts.incoming_leg if response.status < 300 else None):
+            if leg is not None:
+                leg.responded(response.status, response.reason, now)
+
+    def _give_up_others(self, end_as: Final, now: float) -> None:
+        self._ring.stop()
+        self._targets.clear()
+        for branch in self._branches:
+            branch.target.hops.clear()
+            was_over = branch.over
+            branch.cancel(end_as, now)
+            if branch.over and not was_over:
+                self._finals.append(end_as)
+                if branch.leg is not None:
+                    branch.leg.responded(end_as.status, end_as.reason, now)
+
+    def _conclude(self, now: float) -> None:
+        """Passes the best response on when nothing is pending any more."""
+        if self.server.answered or any(not branch.over for branch in self._branches):
+            return
+        if self._targets and self._cancelled is None:
+            self._begin_targets(now)
+            if any(not branch.over for branch in self._branches):
+                return
+        final = self._cancelled or best_of(self._finals or [Final.local(480)])
+        if final.came is None:
+            self._answer_ourselves(final, now)
+        else:
+            self._pass_on(final, *final.came, now)
+
+    def _pass_on(self, final: Final, response: Response, passage: Passage, source: Flow, now: float) -> None:
+        upward = passage.backward(response, source, now)
+        for name, value in challenges_of(self._finals, final):
+            upward.headers.add(name, value)
+        self._close(final, now)
+        self.server.respond(upward, now)
+
+    def _answer_ourselves(self, final: Final, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
+        response = make_response(
+            self.server.request, final.status, final.reason, to_tag=new_id().replace("-", ""), headers=headers
+        )
+        self._close(final, now)
+        self.server.respond(response, now)
+
+    def _close(self, final: Final, now: float) -> None:
+        self._ring.stop()
+        if self.facts.incoming_leg is not None:
+            self.facts.incoming_leg.responded(final.status, final.reason, now)
+        self._ended(final.status, final.reason, now)
+
+    def _arm_ring(self, now: float) -> None:
+        if self._ring_seconds is not None:
+            self.kernel.set_alarm(self._ring, now + self._ring_seconds)
+
+    def _rung_out(self, now: float) -> None:
+        """The ring time has passed: of this target when serial, of all when parallel."""
+        late = Final.local(408, "Nobody answered in time")
+        waiting = self._targets.copy()
+        self._give_up_others(late, now)
+        if self._serial and waiting and not self.decided:
+            self._targets = waiting
+            self._begin_targets(now)
+        self._conclude(now)
+
+
+def _final_of(branch: Branch, response: Response, passage: Passage, source: Flow) -> Final:
+    if branch.hop.gateway is not None and response.status in (401, 407):
+        # Whoever called could only answer with the secret of another trunk.
+        return Final.local(502, f"Gateway {branch.hop.gateway.name} refused our credentials")
+    return Final(status=response.status, reason=response.reason, came=(response, passage, source))
+
+
+def _may_fail_over(final: Final) -> bool:
+    """Whether another gateway or address may do better: nothing came, or the server failed."""
+    return final.status // 100 == 5 or (final.status == 408 and final.came is None)

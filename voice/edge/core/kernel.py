@@ -1,0 +1,152 @@
+"""What all parts of the core share: transactions, timers, the way out, and the journal."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+
+from sip_config.directory import Directory
+from voice.edge.core.doors import INSIDE, Door, Doors, NoDoor
+from voice.edge.core.limits import Limits
+from voice.edge.core.refusals import Refusals
+from voice.edge.core.tokens import Tokens
+from voice.edge.core.wishes import AddressesWanted, Wish
+from voice.edge.seal import Seal
+from voice.edge.settings import EdgeSettings
+from voice.records import Journal
+from voice.sip.deadlines import Deadlines
+from voice.sip.flow import Flow
+from voice.sip.message import Request, Response
+from voice.sip.transactions import TransactionLayer
+from voice.sip.uri import SipUri
+
+log = logging.getLogger(__name__)
+
+MAX_ADDRESSES = 4
+"""Of one host that are tried one after another."""
+
+
+class Alarm:
+    """Calls back once, at the time it was set to."""
+
+    __slots__ = ("action", "queued", "wanted")
+
+    def __init__(self, action: Callable[[float], None]) -> None:
+        self.action = action
+        self.wanted: float | None = None
+        self.queued: float | None = None
+
+    def stop(self) -> None:
+        self.wanted = None
+
+
+class Kernel:
+    """Shared by the parts of one core; has no opinion of its own."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        doors: Doors,
+        directory: Callable[[], Directory],
+        journal: Journal,
+        release_seat: Callable[[str], None],
+        connected: Callable[[Flow], bool],
+    ) -> None:
+        self.settings = settings
+        self.doors = doors
+        self.directory = directory
+        self.journal = journal
+        self.release_seat = release_seat
+        self.connected = connected
+        """Whether the flow of a stream transport still has its connection."""
+        self.layer = TransactionLayer(settings.timing)
+        self.outbox = self.layer.outbox
+        self.wishes: list[Wish] = []
+        self.tokens = Tokens(Seal(settings.seal_key))
+        self.refusals = Refusals(journal, settings.refusal_fold_seconds)
+        self.limits = Limits()
+        self.alarms: Deadlines[Alarm] = Deadlines()
+
+    def door_of(self, flow: Flow) -> Door:
+        return self.doors[flow.local]
+
+    def set_alarm(self, alarm: Alarm, when: float) -> None:
+        alarm.wanted = when
+        self.alarms.changed(alarm)
+
+    def send(self, message: Request | Response, flow: Flow) -> None:
+        """Sends outside of any transaction."""
+        self.outbox.append((flow, message.to_bytes()))
+
+    def inside_flow(self, host: str, port: int) -> Flow:
+        return Flow("UDP", INSIDE, host, port)
+
+    def locate(
+        self,
+        uri: SipUri,
+        *,
+        trusted: bool,
+        found: Callable[[Sequence[Flow], float], None],
+        failed: Callable[[str, float], None],
+        now: float,
+    ) -> None:
+        """Finds the flows that lead to a URI, best first, and calls `found`, at once when no DNS is needed.
+
+        `trusted`: the operator said where this goes, so private addresses are right.
+        """
+
+        def check(addresses: Sequence[tuple[str, str, int]], later: float) -> None:
+            flows = []
+            problem = ""
+            for transport, address, port in addresses[:MAX_ADDRESSES]:
+                try:
+                    if not trusted:
+                        self.check_public(address, port)
+                    flows.append(Flow(transport, self.doors.towards(transport, address).index, address, port))
+                except (NoDoor, ForbiddenTarget) as fault:
+                    problem = str(fault)
+            if flows:
+                found(flows, later)
+            else:
+                failed(problem, later)
+
+        transport = {"udp": "UDP", "tcp": "TCP", None: None}.get(uri.transport, "")
+        if transport == "":
+            failed(f"transport {uri.transport} is not supported: use udp or tcp", now)
+        elif _is_address(uri.address):
+            check([(transport or "UDP", uri.address, uri.port or 5060)], now)
+        else:
+            self.wishes.append(
+                AddressesWanted(
+                    host=uri.address, port=uri.port, transport=transport, found=check, failed=failed
+                )
+            )
+
+    def check_public(self, address: str, port: int) -> None:
+        """Raises ForbiddenTarget for an address that a customer's dialling must not lead to."""
+        if any(door.inside and door.local_host == address and door.port == port for door in self.doors.all):
+            raise ForbiddenTarget(f"{address}:{port} is the edge's own inside address")
+        if not self.settings.allow_private_targets and not ip_address(address.partition("%")[0]).is_global:
+            raise ForbiddenTarget(
+                f"{address} is a loopback or private address: the node's settings do not allow such targets"
+            )
+
+
+class ForbiddenTarget(Exception):
+    """What was dialled leads to an address that customers may not reach."""
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _is_address(host: str) -> bool:
+    if not host or not (host[-1].isdigit() or ":" in host):
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,375 @@
+"""The proxy: takes each message that comes to one of the edge's sockets to whoever deals with it.
+
+Sans-IO: `receive` and `handle_timer` leave what is to be sent in `outbox` and what the core cannot do
+itself in `wishes`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from sip_config.directory import Directory
+from voice.edge.core.answers import ALLOW, Answers, Verdict, reply_flow
+from voice.edge.core.branch import Branch
+from voice.edge.core.calls import Calls
+from voice.edge.core.crossing import OUR_HEADERS, Crossing, has_looped
+from voice.edge.core.dials import Dials
+from voice.edge.core.doors import INSIDE, Doors
+from voice.edge.core.gates import Gates
+from voice.edge.core.invite import CallFacts, Invite, Kind
+from voice.edge.core.kernel import Kernel
+from voice.edge.core.relay import NotSealed, Relay, dialog_fits, relay_ack, routes_beyond
+from voice.edge.core.sources import Sources
+from voice.edge.core.targets import Hop, Target
+from voice.edge.core.tokens import DialogToken
+from voice.edge.seal import MIN_TOKEN_CHARS, SealError
+from voice.edge.settings import EdgeSettings
+from voice.pool.orders import Seat
+from voice.records import Journal
+from voice.sip.errors import SipParseError
+from voice.sip.flow import Flow
+from voice.sip.message import Request, Response, parse_message
+from voice.sip.respond import make_response
+from voice.sip.transactions import (
+    Occurrence,
+    RequestArrived,
+    ResponseArrived,
+    ServerTransaction,
+    StrayResponse,
+    TimedOut,
+    TransportFailed,
+)
+from voice.sip.via import stamp_top_via
+
+log = logging.getLogger(__name__)
+
+
+class Proxy:
+    """One edge, without its sockets."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        doors: Doors,
+        directory: Callable[[], Directory],
+        journal: Journal,
+        *,
+        release_seat: Callable[[str], None],
+        connected: Callable[[Flow], bool],
+    ) -> None:
+        self.kernel = Kernel(settings, doors, directory, journal, release_seat, connected)
+        self._answers = Answers(self.kernel)
+        self._sources = Sources(self.kernel, self._answers)
+        self._gates = Gates(self.kernel, self._answers)
+        self.calls = Calls(self.kernel)
+        self.dials = Dials(self.kernel)
+        self.draining = False
+        self.bugs = 0
+        self.received = 0
+        self.strays = 0
+
+    def receive(self, data: bytes, source: Flow, now: float) -> None:
+        """One whole message: a datagram, or one cut from a stream.  A fault of ours costs this message only."""
+        self.received += 1
+        if source.local != INSIDE and not self._sources.welcome(data, source, now):
+            return
+        try:
+            message = parse_message(data)
+        except SipParseError as error:
+            self._unreadable(error, data, source, now)
+            return
+        try:
+            self._handle(message, data, source, now)
+        except SipParseError as error:
+            # A header that only some requests need, looked at for the first time.
+            if isinstance(message, Request):
+                self._bad_request(message, error, source, now)
+        except Exception:
+            self._bug(message, source)
+
+    def get_timer(self) -> float | None:
+        """When to call `handle_timer` at the latest."""
+        kernel = self.kernel
+        times = (
+            kernel.layer.get_timer(),
+            kernel.alarms.next(),
+            kernel.refusals.get_timer(),
+            self.calls.get_timer(),
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        kernel = self.kernel
+        for occurrence in kernel.layer.handle_timer(now):
+            self._contained(occurrence, now)
+        while (alarm := kernel.alarms.due(now)) is not None:
+            try:
+                alarm.action(now)
+            except Exception:
+                self.bugs += 1
+                log.exception("bug: a timer could not be handled")
+        kernel.refusals.handle_timer(now)
+        self.calls.handle_timer(now)
+
+    def transport_failed(self, flow: Flow, now: float) -> None:
+        """Sending to this peer failed: an ICMP error, a connection refused or broken."""
+        for occurrence in self.kernel.layer.transport_failed(flow, now):
+            self._contained(occurrence, now)
+
+    def seat_lost(self, seat: Seat, now: float) -> None:
+        """The call process at this address is gone."""
+        self.transport_failed(self.kernel.inside_flow(seat.host, seat.port), now)
+        self.dials.process_lost(seat, now)
+
+    def _contained(self, occurrence: Occurrence, now: float) -> None:
+        try:
+            self._happened(occurrence, None, now)
+        except Exception:
+            self.bugs += 1
+            log.exception("bug: a transaction could not be followed up")
+
+    def _handle(self, message: Request | Response, data: bytes, source: Flow, now: float) -> None:
+        if OUR_HEADERS in data.decode("latin-1").lower():
+            _drop_our_headers(message)
+        occurrence = self.kernel.layer.receive(message, now)
+        if occurrence is not None:
+            self._happened(occurrence, source, now)
+
+    def _happened(self, occurrence: Occurrence, source: Flow | None, now: float) -> None:
+        match occurrence:
+            case ResponseArrived(client, response):
+                owner = client.owner
+                assert source is not None
+                if isinstance(owner, Branch):
+                    if owner.client is client:
+                        owner.invite.response(owner, response, source, now)
+                elif isinstance(owner, Relay):
+                    owner.response(response, source, now)
+            case RequestArrived(request):
+                assert source is not None
+                stamp_top_via(request.headers, request.via, source.host, source.port)
+                self._request(request, source, now)
+            case TimedOut(transaction) | TransportFailed(transaction):
+                owner = transaction.owner
+                transaction.owner = None
+                if isinstance(transaction, ServerTransaction):
+                    return
+                failed = isinstance(occurrence, TransportFailed)
+                if isinstance(owner, Branch):
+                    if owner.client is transaction:
+                        owner.invite.branch_lost(owner, transport=failed, now=now)
+                elif isinstance(owner, Relay):
+                    if failed:
+                        owner.transport_failed(now)
+                    else:
+                        owner.timed_out(now)
+            case StrayResponse():
+                self.strays += 1
+
+    def _request(self, request: Request, source: Flow, now: float) -> None:
+        """A request that begins something (RFC 3261 section 16.3)."""
+        method = request.method
+        if method == "CANCEL":
+            self._cancel(request, source, now)
+            return
+        uri = request.sip_uri
+        if uri.scheme != "sip":
+            raise SipParseError(f"the URI scheme {uri.scheme} is not supported: use sip", status=416)
+        token = None
+        if uri.user is not None and len(uri.user) >= MIN_TOKEN_CHARS:
+            try:
+                token = self.kernel.tokens.open_dialog(uri.user, now)
+            except SealError:
+                token = None
+        if method != "ACK" and not self._may_travel(request, source, now):
+            return
+        if token is not None:
+            self._in_dialog(request, token, source, now)
+        elif method == "ACK":
+            pass  # Of a refusal that was given without a transaction.
+        elif request.to.tag is not None:
+            self._refuse(
+                request, source, now, 481, "route", "no sealed route",
+                "The request belongs to no call of this edge: send it to the Contact and along the Record-Route "
+                "that the call was answered with.",
+            )  # fmt: skip
+        elif method == "INVITE":
+            self._new_invite(request, source, now)
+        elif method == "OPTIONS":
+            headers = (
+                ("Allow", ALLOW),
+                ("Accept", "application/sdp"),
+                ("Supported", "100rel, timer, replaces"),
+            )
+            self._answers.send(request, source, 200, None, headers)
+        else:
+            self._refuse(
+                request, source, now, 405, "route", f"method {method[:32]}",
+                f"The edge takes calls, so it refuses {method[:32]}: turn it off in the PBX; "
+                "calls need no registration here.",
+                (("Allow", ALLOW),),
+            )  # fmt: skip
+
+    def _may_travel(self, request: Request, source: Flow, now: float) -> bool:
+        """Section 16.3, steps 3 to 5."""
+        if request.max_forwards == 0:
+            if request.method == "OPTIONS":
+                return True
+            self._refuse(
+                request, source, now, 483, "route", "Max-Forwards 0",
+                "The request has passed as many proxies as it may: look for a loop on its way here.",
+            )  # fmt: skip
+            return False
+        if has_looped(request, self.kernel.doors):
+            self._refuse(
+                request, source, now, 482, "route", "loop",
+                "The request came back unchanged to an edge it had left: a gateway or PBX sends it here again.",
+            )  # fmt: skip
+            return False
+        demanded = request.headers.values("Proxy-Require")
+        if demanded:
+            self._refuse(
+                request, source, now, 420, "route", "Proxy-Require",
+                f"The edge does not have what Proxy-Require demands ({', '.join(demanded)[:100]}): "
+                "turn it off in the PBX.",
+                tuple(("Unsupported", option) for option in demanded[:16]),
+            )  # fmt: skip
+            return False
+        return True
+
+    def _refuse(
+        self,
+        request: Request,
+        source: Flow,
+        now: float,
+        status: int,
+        gate: str,
+        rule: str,
+        remedy: str,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        verdict = Verdict(status=status, gate=gate, rule=rule, remedy=remedy, headers=headers)
+        self._answers.refuse(request, source, verdict, now)
+
+    def _new_invite(self, request: Request, source: Flow, now: float) -> None:
+        if source.local == INSIDE:
+            self.dials.begin(request, self._begin_server(request, source, now), source, now)
+            return
+        if self.draining:
+            self._refuse(
+                request, source, now, 503, "pool", "draining",
+                "The node is being stopped: call again in a moment, or by another POP.", (("Retry-After", "5"),),
+            )  # fmt: skip
+            return
+        admission = self._gates.admit(request, source, now)
+        if admission is not None:
+            self.calls.begin(request, self._begin_server(request, source, now), source, admission, now)
+
+    def _in_dialog(self, request: Request, token: DialogToken, source: Flow, now: float) -> None:
+        kernel = self.kernel
+        try:
+            if not dialog_fits(token, request):
+                raise NotSealed("the sealed route belongs to another dialog")
+            routes = routes_beyond(kernel, request, now)
+        except NotSealed as fault:
+            self._refuse(
+                request, source, now, 481, "route", str(fault),
+                "A request of a call has to keep the call's Call-ID, tags and routes as they were.",
+            )  # fmt: skip
+            return
+        crossing = Crossing(
+            request,
+            source,
+            kernel.door_of(source),
+            call_id=token.call_id,
+            from_caller=token.from_caller,
+            trunk=token.trunk,
+            legs=token.legs,
+        )
+        if request.method == "ACK":
+            relay_ack(kernel, crossing, token, routes, now)
+            return
+        server = self._begin_server(request, source, now)
+        if request.method == "INVITE":
+            self._reinvite(server, crossing, token, routes, now)
+            return
+        ended = self.calls.dialog_ended(token) if request.method == "BYE" else None
+        Relay(kernel, server, crossing, token, routes, ended).begin(now)
+
+    def _reinvite(
+        self, server: ServerTransaction, crossing: Crossing, token: DialogToken, routes: list[str], now: float
+    ) -> None:
+        facts = CallFacts(
+            kind=Kind.IN_DIALOG,
+            call_id=token.call_id,
+            account_id="",
+            source="",
+            cseq_delta=token.cseq_delta,
+            routes=tuple(routes),
+        )
+        invite = Invite(self.kernel, server, crossing, facts, _nothing_follows)
+        shown = None if token.from_uri is None or token.to_uri is None else (token.from_uri, token.to_uri)
+        hop = Hop(uri=token.target, token=token, shown=shown)
+        invite.begin([Target(name=token.target, hops=deque([hop]))], now)
+
+    def _cancel(self, request: Request, source: Flow, now: float) -> None:
+        """Section 16.10; without its INVITE there is nothing to cancel, and nobody to pass it on to."""
+        invite = self.kernel.layer.invite_of(request)
+        if invite is None:
+            self._answers.send(request, source, 481)
+            return
+        cancel = self.kernel.layer.begin_server(request, reply_flow(request, source))
+        cancel.respond(make_response(request, 200, to_tag=self._answers.tag(request)), now)
+        if isinstance(invite.owner, Invite):
+            invite.owner.cancel(now)
+
+    def _begin_server(self, request: Request, source: Flow, now: float) -> ServerTransaction:
+        server = self.kernel.layer.begin_server(request, reply_flow(request, source))
+        if request.method == "INVITE":
+            server.respond(make_response(request, 100), now)
+        return server
+
+    def _unreadable(self, error: SipParseError, data: bytes, source: Flow, now: float) -> None:
+        partial = error.partial if isinstance(error.partial, Request) else None
+        if partial is None and data[:4] == b"SIP/":
+            self.strays += 1
+            return
+        if partial is not None:
+            stamp_top_via(partial.headers, partial.via, source.host, source.port)
+            self._bad_request(partial, error, source, now)
+            return
+        self._answers.record(None, source, _verdict_on(error), now)
+
+    def _bad_request(self, request: Request, error: SipParseError, source: Flow, now: float) -> None:
+        self._answers.refuse(request, source, _verdict_on(error), now)
+
+    def _bug(self, message: Request | Response, source: Flow) -> None:
+        self.bugs += 1
+        log.exception("bug: %r from %s could not be handled", message, source)
+        if isinstance(message, Request) and message.method not in ("ACK", "CANCEL"):
+            try:
+                self._answers.send(message, source, 500)
+            except (SipParseError, ValueError):
+                log.exception("bug: and it could not be answered")
+
+
+def _verdict_on(error: SipParseError) -> Verdict:
+    return Verdict(
+        status=error.status,
+        gate="parse",
+        rule=error.header or "message",
+        remedy=f"The request does not follow RFC 3261: {str(error)[:200]}. Correct what sends it.",
+        reason=f"{str(error)[:80].encode('ascii', 'replace').decode()}" if error.status == 400 else None,
+    )
+
+
+def _drop_our_headers(message: Request | Response) -> None:
+    """What only the edge itself may say to a call process."""
+    for name in {name for name, _ in message.headers if name.lower().startswith(OUR_HEADERS)}:
+        message.headers.remove(name)
+
+
+def _nothing_follows(_status: int, _reason: str, _now: float) -> None:
+    """The end of a re-INVITE is not the end of its call."""

@@ -1,0 +1,90 @@
+"""Every refusal leaves one record; a flood of equal ones leaves one with a count.
+
+Equal means: same source address, gate and rule.  The first is written at once, so that whoever looks
+finds it; those that follow within the fold time are counted and written as one when it has passed.
+Memory is bounded: when too many different ones are being counted, all are written and forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from voice.records import Journal, Refusal
+
+MAX_FOLDED: Final = 8_192
+"""Different refusals counted at a time, some 10 MB.  Spoofed sources can make more only at the price of records
+that are written sooner."""
+
+Key = tuple[str, str, str]
+
+
+class _Fold:
+    __slots__ = ("count", "first", "until")
+
+    def __init__(self, first: Refusal, until: float) -> None:
+        self.first = first
+        self.until = until
+        self.count = 0
+
+
+class Refusals:
+    """Folds refusals and writes them to the journal."""
+
+    def __init__(self, journal: Journal, fold_seconds: float) -> None:
+        self._journal = journal
+        self._fold_seconds = fold_seconds
+        self._folds: dict[Key, _Fold] = {}
+        self._next_flush: float | None = None
+        self.total = 0
+        """Refusals since the start, each of a flood counted."""
+        self.by_gate: dict[str, int] = {}
+
+    def again(self, source: str, gate: str, rule: str) -> bool:
+        """Counts a refusal that is being folded; False: it is new, and `write` has to be told the whole of it."""
+        fold = self._folds.get((source, gate, rule))
+        if fold is None:
+            return False
+        fold.count += 1
+        self.total += 1
+        self.by_gate[gate] += 1
+        return True
+
+    def write(self, refusal: Refusal, source: str, now: float) -> None:
+        """Records a refusal of which `again` said that it is new."""
+        self.total += 1
+        self.by_gate[refusal.gate] = self.by_gate.get(refusal.gate, 0) + 1
+        if len(self._folds) >= MAX_FOLDED:
+            self.flush()
+        until = now + self._fold_seconds
+        self._folds[source, refusal.gate, refusal.rule] = _Fold(refusal, until)
+        if self._next_flush is None:
+            self._next_flush = until
+        self._journal.write(refusal)
+
+    def get_timer(self) -> float | None:
+        return self._next_flush
+
+    def handle_timer(self, now: float) -> None:
+        """Writes the counts whose fold time has passed."""
+        if self._next_flush is None or now < self._next_flush:
+            return
+        # Folds begin in order and last equally long, so the first that is not due ends the search.
+        while self._folds:
+            key, fold = next(iter(self._folds.items()))
+            if fold.until > now:
+                break
+            del self._folds[key]
+            self._write_count(fold)
+        self._next_flush = next(iter(self._folds.values())).until if self._folds else None
+
+    def flush(self) -> None:
+        """Writes all counts, due or not."""
+        for fold in self._folds.values():
+            self._write_count(fold)
+        self._folds.clear()
+        self._next_flush = None
+
+    def _write_count(self, fold: _Fold) -> None:
+        if fold.count:
+            self._journal.write(replace(fold.first, at=fold.until, count=fold.count))

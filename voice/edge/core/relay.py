@@ -1,0 +1,206 @@
+"""Requests inside a dialog: relayed to where their sealed token says, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from voice.edge.core.crossing import Crossing, Passage, following_routes_fit
+from voice.edge.core.doors import INSIDE
+from voice.edge.core.gateway_auth import answered_challenge, gateway_behind
+from voice.edge.core.kernel import Kernel
+from voice.edge.core.tokens import DialogToken, fingerprint
+from voice.edge.seal import SealError
+from voice.sip.errors import SipParseError
+from voice.sip.flow import Flow
+from voice.sip.message import Request, Response
+from voice.sip.respond import make_response
+from voice.sip.transactions import ClientTransaction, ServerTransaction
+from voice.sip.uri import parse_uri
+
+
+class NotSealed(Exception):
+    """The request is not on a route that the edge made for its dialog."""
+
+
+def dialog_fits(token: DialogToken, request: Request) -> bool:
+    """Whether the request is in the dialog that the token was made for."""
+    if token.from_caller:
+        return token.dialog == fingerprint(request.call_id, request.from_.tag, request.to.tag)
+    return token.dialog == fingerprint(request.call_id, request.to.tag)
+
+
+def routes_beyond(kernel: Kernel, request: Request, now: float) -> list[str]:
+    """The routes that follow our own ones.
+
+    Raises NotSealed unless they are those that were there when the dialog began: a request may not
+    choose by itself where the edge sends it.
+    """
+    routes = [address.uri for address in request.routes]
+    sealed: bytes | None = None
+    while routes:
+        try:
+            user = parse_uri(routes[0]).user
+            following = kernel.tokens.open_route(user or "", now)
+        except (SealError, SipParseError):
+            break
+        sealed = following
+        del routes[0]
+    if routes and sealed is None and _leads_here(kernel, routes[0]):
+        del routes[0]
+    if not following_routes_fit(routes, sealed or b""):
+        raise NotSealed("the routes after the edge are not those of the dialog")
+    return routes
+
+
+def destination(
+    kernel: Kernel,
+    token: DialogToken,
+    routes: Sequence[str],
+    found: Callable[[Sequence[Flow], float], None],
+    failed: Callable[[str, float], None],
+    now: float,
+) -> None:
+    """Finds where the token leads."""
+    flow = token.flow
+    if flow is not None and flow.local >= len(kernel.doors.all):
+        flow = None
+    if flow is not None and (flow.local == INSIDE or (flow.reliable and kernel.connected(flow))):
+        found([flow], now)
+        return
+    try:
+        uri = parse_uri(routes[0] if routes else token.target)
+    except SipParseError as fault:
+        failed(str(fault), now)
+        return
+    if flow is None:
+        kernel.locate(uri, trusted=True, found=found, failed=failed, now=now)
+        return
+    if not flow.reliable and (routes or not uri.address[-1:].isalpha()):
+        found([flow], now)
+        return
+
+    def by_flow(_problem: str, later: float) -> None:
+        found([flow], later)
+
+    kernel.locate(uri, trusted=uri.address == flow.host, found=found, failed=by_flow, now=now)
+
+
+class Relay:
+    """A request other than INVITE and ACK, until its final response."""
+
+    __slots__ = (
+        "_challenged",
+        "_client",
+        "_crossing",
+        "_ended",
+        "_kernel",
+        "_passage",
+        "_routes",
+        "_server",
+        "_token",
+    )
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        server: ServerTransaction,
+        crossing: Crossing,
+        token: DialogToken,
+        routes: list[str],
+        ended: Callable[[float], None] | None,
+    ) -> None:
+        self._kernel = kernel
+        self._server = server
+        self._crossing = crossing
+        self._token = token
+        self._routes = routes
+        self._ended = ended
+        """Called once a final response shows that the dialog is over; for BYE."""
+        self._passage: Passage | None = None
+        self._client: ClientTransaction | None = None
+        self._challenged = 0
+        server.owner = self
+
+    def begin(self, now: float) -> None:
+        destination(self._kernel, self._token, self._routes, self._found, self._unreachable, now)
+
+    def response(self, response: Response, source: Flow, now: float) -> None:
+        passage, client = self._passage, self._client
+        assert passage is not None
+        assert client is not None
+        if response.status == 100:
+            return
+        if response.status in (401, 407) and not self._server.answered:
+            gateway = gateway_behind(self._kernel.directory(), client.flow)
+            credentials = gateway and answered_challenge(gateway, client.request, response, self._challenged)
+            if credentials:
+                self._challenged += 1
+                self._send(client.flow, passage.cseq_delta + 1, now, credentials)
+                return
+        if not self._server.over and not self._server.answered:
+            self._server.respond(passage.backward(response, source, now), now)
+        if response.status >= 200 and response.status not in (401, 407):
+            self._end(now)
+
+    def timed_out(self, now: float) -> None:
+        """Nobody answers a request other than INVITE with 408: the sender has timed out too (RFC 4320 section 4.2)."""
+        if not self._server.over:
+            self._server.forget()
+        self._end(now)
+
+    def transport_failed(self, now: float) -> None:
+        self._unreachable("the next hop cannot be reached", now)
+
+    def _found(self, flows: Sequence[Flow], now: float) -> None:
+        self._send(flows[0], self._token.cseq_delta, now)
+
+    def _send(self, flow: Flow, cseq_delta: int, now: float, *credentials: tuple[str, str]) -> None:
+        kernel = self._kernel
+        passage = passage_for(kernel, self._crossing, self._token, flow, cseq_delta)
+        request = passage.forward(self._token.target, self._routes, now)
+        for name, value in credentials:
+            request.headers.add(name, value)
+        self._passage = passage
+        self._client = kernel.layer.begin_client(request, flow, now)
+        self._client.owner = self
+
+    def _unreachable(self, problem: str, now: float) -> None:
+        if not self._server.over and not self._server.answered:
+            self._server.respond(make_response(self._server.request, 500, problem), now)
+        self._end(now)
+
+    def _end(self, now: float) -> None:
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended(now)
+
+
+def relay_ack(kernel: Kernel, crossing: Crossing, token: DialogToken, routes: list[str], now: float) -> None:
+    """The ACK of a 2xx: no transaction, no answer (RFC 3261 section 16.11)."""
+
+    def found(flows: Sequence[Flow], later: float) -> None:
+        passage = passage_for(kernel, crossing, token, flows[0], token.cseq_delta)
+        kernel.send(passage.forward(token.target, routes, later), flows[0])
+
+    def failed(_problem: str, _later: float) -> None:
+        pass  # Nobody is waiting: whoever answered will send its 2xx again, and give up in the end.
+
+    destination(kernel, token, routes, found, failed, now)
+
+
+def passage_for(
+    kernel: Kernel, crossing: Crossing, token: DialogToken, flow: Flow, cseq_delta: int
+) -> Passage:
+    """The passage of a request that a token sends on its way."""
+    shown = None if token.from_uri is None or token.to_uri is None else (token.from_uri, token.to_uri)
+    return Passage(
+        crossing, kernel.tokens, kernel.door_of(flow), legs=token.legs, cseq_delta=cseq_delta, shown=shown
+    )
+
+
+def _leads_here(kernel: Kernel, route: str) -> bool:
+    try:
+        uri = parse_uri(route)
+    except SipParseError:
+        return False
+    return (uri.address.lower(), uri.port or 5060) in kernel.doors.own_addresses

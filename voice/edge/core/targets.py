@@ -1,0 +1,97 @@
+"""Where a request may go: targets, and for each the hops that are tried for it one after another."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from sip_config.directory import Directory
+from sip_config.model import Gateway, Transport
+from sip_config.routing import caller_id_for, dialled_as
+from voice.edge.core.best import Final
+from voice.edge.core.doors import Doors
+from voice.edge.core.tokens import DialogToken
+from voice.sip.errors import SipParseError
+from voice.sip.flow import Flow
+from voice.sip.uri import SipUri, escape_user, parse_uri
+
+ANONYMOUS = "sip:anonymous@anonymous.invalid"
+"""RFC 3323 section 4.1.1.3."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """One way to a target."""
+
+    uri: str
+    """Request-URI."""
+    flow: Flow | None = None
+    """None: found by the URI."""
+    trusted: bool = False
+    """The operator said where it leads."""
+    gateway: Gateway | None = None
+    shown: tuple[str, str] | None = None
+    """URIs in From and To; None: as they came."""
+    token: DialogToken | None = None
+    """Inside a dialog: its token says where it leads."""
+    patience: float | None = None
+    """Seconds without any response after which the next hop is tried; None: as long as the transaction waits."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Target:
+    """One destination that was asked for."""
+
+    name: str
+    hops: deque[Hop] = field(default_factory=deque)
+    """Those not tried yet."""
+    problem: Final | None = None
+    """Why there is no hop."""
+
+
+def gateway_hop(
+    gateway: Gateway, directory: Directory, doors: Doors, account_id: str, e164: str, caller_id: str | None
+) -> Hop:
+    """The way to a number by a gateway, with the names that the gateway wants to see."""
+    host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
+    transport = "TCP" if gateway.transport is Transport.TCP else "UDP"
+    number = dialled_as(gateway, e164)
+    port = "" if gateway.port == 5060 else f":{gateway.port}"
+    params = ";transport=tcp" if transport == "TCP" else ""
+    shown = caller_id_for(directory, gateway, account_id, caller_id)
+    return Hop(
+        uri=f"sip:{number}@{host}{port}{params}",
+        trusted=True,
+        gateway=gateway,
+        shown=(_own_uri(doors, transport, gateway.host, shown), f"sip:{number}@{host}{port}"),
+        patience=gateway.attempt_seconds,
+    )
+
+
+def uri_hop(uri: SipUri, doors: Doors, caller_id: str | None) -> Hop:
+    """The way to a SIP URI that a callflow dials."""
+    transport = "TCP" if uri.transport == "tcp" else "UDP"
+    to = str(SipUri(uri.scheme, uri.user, uri.host, uri.port))
+    return Hop(uri=str(uri), shown=(_own_uri(doors, transport, uri.address, caller_id), to))
+
+
+def _own_uri(doors: Doors, transport: str, towards: str, user: str | None) -> str:
+    """A From that is ours: the user at the host that this edge shows in the direction of the next hop."""
+    if user is None:
+        return ANONYMOUS
+    ipv6 = ":" in towards
+    outside = [door for door in doors.all[1:] if door.ipv6 == ipv6] or [*doors.all[1:]]
+    host = next((door.host for door in outside if door.transport == transport), outside[0].host)
+    return f"sip:{escape_user(user)}@{host}"
+
+
+def caller_of(from_uri: str) -> str | None:
+    """The user that a From shows; None when it is withheld (RFC 3323) or has none."""
+    try:
+        uri = parse_uri(from_uri)
+    except SipParseError:
+        return None
+    user = uri.username
+    if user is None or uri.host.lower() == "anonymous.invalid" or user.lower() in ("anonymous", "restricted"):
+        return None
+    return user

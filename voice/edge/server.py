@@ -1,0 +1,281 @@
+"""The edge as a part of a node: sockets, the proxy core, and the two doors to the call pool."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sip_config.directory import Directory
+from sip_config.model import Transport
+from voice.edge.core.doors import INSIDE, Door, Doors
+from voice.edge.core.proxy import Proxy
+from voice.edge.core.wishes import AddressesWanted, SeatWanted, Wish
+from voice.edge.resolve import Resolver, Unresolvable
+from voice.edge.settings import EdgeSettings
+from voice.edge.transports.udp import UdpSocket
+from voice.pool.orders import CallPool, DialPlan, PoolFull, Seat
+from voice.records import Journal
+from voice.sip.flow import Flow
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSnapshot:
+    """Live figures, for people to look at."""
+
+    addresses: tuple[str, ...]
+    inside: str
+    draining: bool
+    calls: dict[str, int]
+    """Account id -> calls it has now."""
+    calls_begun: int
+    messages_received: int
+    refusals: dict[str, int]
+    """Gate -> refusals since the start."""
+    stray_responses: int
+    server_transactions: int
+    client_transactions: int
+    bugs: int
+
+
+class SteadyClock:
+    """Seconds since the epoch that never go back, however the system's clock is set."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def __call__(self) -> float:
+        return time.monotonic() + self._offset
+
+
+class Edge:
+    """The SIP front end; also the pool's `DialDesk`.
+
+    `directory` is asked for every request, so a new configuration needs no reload.  `clock` gives
+    seconds since the epoch and must never go back.
+    """
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        directory: Callable[[], Directory],
+        pool: CallPool,
+        journal: Journal,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._pool = pool
+        self._journal = journal
+        self._clock = clock or SteadyClock()
+        self._udp: dict[int, UdpSocket] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._resolver = Resolver()
+        self._started: Proxy | None = None
+
+    @property
+    def _proxy(self) -> Proxy:
+        if self._started is None:
+            raise RuntimeError("the edge has not been started")
+        return self._started
+
+    @property
+    def addresses(self) -> tuple[Door, ...]:
+        """The outside doors, with the ports that the system gave."""
+        return self._proxy.kernel.doors.all[1:]
+
+    @property
+    def inside_address(self) -> tuple[str, int]:
+        """Where call processes send to."""
+        inside = self._proxy.kernel.doors.inside
+        return inside.local_host, inside.port
+
+    async def start(self) -> None:
+        """Binds all sockets.  Raises OSError, and leaves none open, when one cannot be had."""
+        settings = self._settings
+        self._loop = asyncio.get_running_loop()
+        doors = [self._open_udp(INSIDE, settings.inside_host, settings.inside_port, None)]
+        try:
+            for listen in settings.listen:
+                if listen.transport is Transport.UDP:
+                    doors.append(
+                        self._open_udp(
+                            len(doors), listen.host, listen.port, listen.advertise or settings.public_host
+                        )
+                    )
+        except OSError:
+            self._close_sockets()
+            raise
+        self._started = Proxy(
+            settings,
+            Doors(tuple(doors)),
+            self._directory,
+            self._journal,
+            release_seat=self._pool.release,
+            connected=self._connected,
+        )
+
+    async def stop(self) -> None:
+        """Closes all sockets and forgets all transactions; calls go on without the edge."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._close_sockets()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._started is not None:
+            self._started.kernel.refusals.flush()
+
+    def drain(self) -> None:
+        """New calls are refused with 503 from now on; those that are there go on."""
+        self._proxy.draining = True
+
+    def call_ended(self, call_id: str) -> None:
+        """The pool says that a callflow call is over: its place becomes free."""
+        self._proxy.calls.ended(call_id)
+
+    def file(self, plan: DialPlan) -> str:
+        """Keeps the plan for a short while and returns the ticket: the Request-URI to send the INVITE to."""
+        ticket = self._proxy.dials.file(plan, self._clock())
+        self._after()
+        return ticket
+
+    def seat_lost(self, seat: Seat, reason: str) -> None:
+        """The call process at this address is gone: answer what waits for it, cancel what it asked for."""
+        log.warning("the call process at %s:%s is gone: %s", seat.host, seat.port, reason)
+        self._proxy.seat_lost(seat, self._clock())
+        self._after()
+
+    def snapshot(self) -> EdgeSnapshot:
+        proxy = self._proxy
+        kernel = proxy.kernel
+        servers, clients = kernel.layer.sizes
+        calls: dict[str, int] = {}
+        for call in kernel.limits.calls.values():
+            calls[call.account_id] = calls.get(call.account_id, 0) + 1
+        return EdgeSnapshot(
+            addresses=tuple(f"{door.transport} {door.sent_by}" for door in self.addresses),
+            inside=kernel.doors.inside.sent_by,
+            draining=proxy.draining,
+            calls=calls,
+            calls_begun=proxy.calls.begun,
+            messages_received=proxy.received,
+            refusals=dict(kernel.refusals.by_gate),
+            stray_responses=proxy.strays,
+            server_transactions=servers,
+            client_transactions=clients,
+            bugs=proxy.bugs,
+        )
+
+    def _open_udp(self, index: int, host: str, port: int, advertise: str | None) -> Door:
+        udp = UdpSocket(
+            host,
+            port,
+            index,
+            received=self._received_inside if index == INSIDE else self._received,
+            batch_done=self._after,
+            failed=self._send_failed,
+            receive_buffer=self._settings.receive_buffer_bytes,
+        )
+        self._udp[index] = udp
+        bound_host, bound_port = udp.address
+        shown = advertise or bound_host
+        return Door(
+            index=index,
+            transport="UDP",
+            host=f"[{shown}]" if ":" in shown else shown,
+            port=bound_port,
+            ipv6=":" in bound_host,
+            local_host=bound_host,
+        )
+
+    def _received(self, data: bytes, source: Flow) -> None:
+        self._proxy.receive(data, source, self._clock())
+
+    def _received_inside(self, data: bytes, source: Flow) -> None:
+        # Bound to loopback, so the system delivers nothing else; a mistaken inside_host must not open a door.
+        if source.host.startswith("127.") or source.host == "::1":
+            self._proxy.receive(data, source, self._clock())
+
+    def _after(self) -> None:
+        """Sends what the core left, sees to its wishes, and arms the timer."""
+        proxy = self._proxy
+        kernel = proxy.kernel
+        outbox = kernel.outbox
+        if outbox:
+            for flow, data in outbox:
+                self._send(data, flow)
+            outbox.clear()
+        if kernel.wishes:
+            wishes = kernel.wishes.copy()
+            kernel.wishes.clear()
+            for wish in wishes:
+                task = self._loop.create_task(self._fulfil(wish))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        self._arm()
+
+    def _send(self, data: bytes, flow: Flow) -> None:
+        udp = self._udp.get(flow.local)
+        if udp is None:
+            self._loop.call_soon(self._send_failed, flow)
+        else:
+            udp.send(data, flow)
+
+    def _send_failed(self, flow: Flow) -> None:
+        self._proxy.transport_failed(flow, self._clock())
+        self._after()
+
+    def _connected(self, flow: Flow) -> bool:
+        return False
+
+    def _arm(self) -> None:
+        when = self._proxy.get_timer()
+        if when is None:
+            return
+        at = self._loop.time() + max(0.0, when - self._clock())
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._proxy.handle_timer(self._clock())
+        self._after()
+
+    async def _fulfil(self, wish: Wish) -> None:
+        match wish:
+            case SeatWanted():
+                await self._find_seat(wish)
+            case AddressesWanted():
+                try:
+                    found = await self._resolver.resolve(wish.host, wish.port, wish.transport)
+                except Unresolvable as fault:
+                    wish.failed(str(fault), self._clock())
+                else:
+                    wish.found(found, self._clock())
+        self._after()
+
+    async def _find_seat(self, wish: SeatWanted) -> None:
+        try:
+            seat = await self._pool.seat(wish.order)
+        except PoolFull as full:
+            wish.full(str(full), full.retry_after, self._clock())
+        except Exception:
+            log.exception("bug: the pool could not seat call %s", wish.order.call_id)
+            wish.failed("the call pool failed", self._clock())
+        else:
+            wish.given(seat, self._clock())
+
+    def _close_sockets(self) -> None:
+        for udp in self._udp.values():
+            udp.close()
+        self._udp.clear()

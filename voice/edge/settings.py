@@ -1,0 +1,70 @@
+"""What the edge needs to be told, once, before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from sip_config.model import Transport
+from voice.sip.transaction_timing import Timing
+
+TIMER_C_SECONDS: Final = 185.0
+"""RFC 3261 section 16.6 step 11: more than three minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """One address on which the edge takes SIP."""
+
+    transport: Transport
+    host: str
+    """An IP address; ``0.0.0.0`` or ``::`` for all of its family."""
+    port: int = 5060
+    """0: one that is free."""
+    advertise: str | None = None
+    """Host name or address that others reach it by; None: the edge's `public_host`, else `host`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLimits:
+    """Bounds of TCP connections."""
+
+    total: int = 4_096
+    per_source: int = 64
+    idle_seconds: float = 300.0
+    """Without a message a connection is closed.  Longer than PBXs wait between keep-alives."""
+    first_message_seconds: float = 10.0
+    """A connection on which nothing was understood by then is closed."""
+    send_buffer_bytes: int = 262_144
+    """A peer that reads so slowly that more waits for it is cut off."""
+    connect_seconds: float = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """Settings of one edge.  Seconds, unless a name says otherwise."""
+
+    listen: tuple[Listen, ...]
+    base_domain: str
+    """Customers' domains are labels below it; also the realm of the digest."""
+    seal_key: bytes
+    """32 secret bytes: what routes carry is sealed with it.  The same across restarts and for all edges of a POP."""
+    digest_secret: bytes
+    """Secret bytes from which nonces are made."""
+    public_host: str | None = None
+    """Host name or address that the outside reaches the edge by."""
+    inside_host: str = "127.0.0.1"
+    """Loopback address for call processes."""
+    inside_port: int = 0
+    """0: one that is free."""
+    timing: Timing = field(default_factory=Timing)
+    timer_c: float = TIMER_C_SECONDS
+    allow_private_targets: bool = False
+    """Whether callflows may dial SIP URIs that lead to loopback or private networks."""
+    ticket_seconds: float = 30.0
+    """How long a filed dial plan waits for its INVITE."""
+    refusal_fold_seconds: float = 5.0
+    """Equal refusals within this time become one record with a count."""
+    receive_buffer_bytes: int = 4_194_304
+    """Asked of the system for UDP sockets; it may grant less (``net.core.rmem_max``)."""
+    streams: StreamLimits = field(default_factory=StreamLimits)

@@ -1,0 +1,377 @@
+"""Transactions (RFC 3261 section 17, RFC 6026): retransmissions, timeouts, and which message belongs to which.
+
+Sans-IO: messages and `now` go in, `Occurrence`s come out, and what is to be sent collects in `outbox`
+until its owner takes it.  What a transaction does in which state stands in
+`voice.sip.transaction_tables`.
+
+A request that `receive` reports as arrived has no transaction yet: its receiver begins one with
+`begin_server`, or answers without (a refusal that a flood repeats should cost no memory).  An ACK for a
+2xx, and a CANCEL whose INVITE is not here, arrive like that too.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from voice.sip.builders import make_ack
+from voice.sip.deadlines import Deadlines
+from voice.sip.flow import Flow
+from voice.sip.message import Request, Response
+from voice.sip.transaction_keys import Key, client_key, response_key, server_key
+from voice.sip.transaction_tables import FIRST_STATE, ROWS, TIMERS, Action, Event, Machine, State
+from voice.sip.transaction_timing import Timing
+
+_RETRANSMITTERS: Final = (Event.TIMER_A, Event.TIMER_E, Event.TIMER_G)
+
+
+class RequestArrived(NamedTuple):
+    """A request that belongs to no transaction."""
+
+    request: Request
+
+
+class ResponseArrived(NamedTuple):
+    transaction: ClientTransaction
+    response: Response
+
+
+class StrayResponse(NamedTuple):
+    """A response that belongs to no transaction."""
+
+    response: Response
+
+
+class TimedOut(NamedTuple):
+    """No final response came (client), or no ACK for a failure (server)."""
+
+    transaction: ClientTransaction | ServerTransaction
+
+
+class TransportFailed(NamedTuple):
+    transaction: ClientTransaction | ServerTransaction
+
+
+Occurrence = RequestArrived | ResponseArrived | StrayResponse | TimedOut | TransportFailed
+
+
+class _Transaction:
+    """What all four machines have."""
+
+    __slots__ = (
+        "_interval",
+        "_layer",
+        "_timers",
+        "flow",
+        "key",
+        "machine",
+        "owner",
+        "queued",
+        "state",
+        "wanted",
+    )
+
+    def __init__(self, layer: TransactionLayer, machine: Machine, key: Key, flow: Flow) -> None:
+        self._layer = layer
+        self.machine = machine
+        self.state = FIRST_STATE[machine]
+        self.key = key
+        self.flow = flow
+        """Where its messages go."""
+        self.owner: object = None
+        """Whatever its user keeps with it; dropped at the end, unless the end is reported to the user."""
+        self._timers: dict[Event, float] = {}
+        self._interval = 0.0
+        self.wanted: float | None = None
+        self.queued: float | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state is State.TERMINATED
+
+    def __repr__(self) -> str:
+        return f"<{self.machine.value} transaction {self.key[0]} {self.state.name}>"
+
+
+class ServerTransaction(_Transaction):
+    """A request that came, until its final response is safely out."""
+
+    __slots__ = ("last", "request")
+
+    def __init__(
+        self, layer: TransactionLayer, machine: Machine, key: Key, flow: Flow, request: Request
+    ) -> None:
+        super().__init__(layer, machine, key, flow)
+        self.request = request
+        self.last: bytes | None = None
+        """The last response, as it went out."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether a final response has been sent."""
+        return self.state > State.PROCEEDING
+
+    def respond(self, response: Response, now: float) -> None:
+        """Sends a response.  After a final one only a 2xx to an INVITE that had a 2xx may follow."""
+        self._layer.respond(self, response, now)
+
+    def forget(self) -> None:
+        """Ends a non-INVITE transaction that will not be answered (RFC 4320 section 4.2)."""
+        self._layer.forget(self)
+
+
+class ClientTransaction(_Transaction):
+    """A request that we sent, until its final response has surely been heard."""
+
+    __slots__ = ("ack", "data", "request")
+
+    def __init__(
+        self, layer: TransactionLayer, machine: Machine, key: Key, flow: Flow, request: Request, data: bytes
+    ) -> None:
+        super().__init__(layer, machine, key, flow)
+        self.request = request
+        self.data = data
+        self.ack: bytes | None = None
+        """Of a failure, kept for retransmissions of the response."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the final response is still to come."""
+        return self.state <= State.PROCEEDING
+
+    @property
+    def heard_provisional(self) -> bool:
+        """Whether it is known that the other side works on it, and nothing final has come."""
+        return self.state is State.PROCEEDING
+
+    def abandon(self, now: float) -> None:
+        """Stops retransmitting; what comes all the same is still delivered."""
+        self._layer.abandon(self, now)
+
+
+class TransactionLayer:
+    """All transactions of an element.  `now`: seconds of any clock that never goes back."""
+
+    def __init__(self, timing: Timing) -> None:
+        self.outbox: list[tuple[Flow, bytes]] = []
+        """What is to be sent, in order; whoever owns the layer sends it and clears the list."""
+        self._timing = timing
+        self._durations = (timing.durations(False), timing.durations(True))
+        self._servers: dict[Key, ServerTransaction] = {}
+        self._clients: dict[Key, ClientTransaction] = {}
+        self._waiting: dict[tuple[str, int], dict[Key, ClientTransaction]] = {}
+        """Clients without a final response, by the peer: what an ICMP error concerns."""
+        self._peers: dict[str, int] = {}
+        """Addresses to which there are client transactions, and how many."""
+        self._deadlines: Deadlines[ServerTransaction | ClientTransaction] = Deadlines()
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many server and client transactions there are."""
+        return len(self._servers), len(self._clients)
+
+    def talks_to(self, host: str) -> bool:
+        """Whether a response from this address could belong to anything."""
+        return host in self._peers
+
+    def receive(self, message: Request | Response, now: float) -> Occurrence | None:
+        """Takes a message that came; None: a transaction absorbed it."""
+        if isinstance(message, Response):
+            client = self._clients.get(response_key(message))
+            if client is None:
+                return StrayResponse(message)
+            status = message.status
+            if status < 200:
+                return self._run(client, Event.PROVISIONAL, now, message)
+            return self._run(client, Event.SUCCESS if status < 300 else Event.FAILURE, now, message)
+        server = self._servers.get(server_key(message))
+        if server is None:
+            return RequestArrived(message)
+        return self._run(server, Event.ACK if message.method == "ACK" else Event.REQUEST, now)
+
+    def begin_server(self, request: Request, reply_to: Flow) -> ServerTransaction:
+        """A transaction for a request that arrived; its responses go to `reply_to` (RFC 3261 section 18.2.2)."""
+        machine = Machine.INVITE_SERVER if request.method == "INVITE" else Machine.NON_INVITE_SERVER
+        server = ServerTransaction(self, machine, server_key(request), reply_to, request)
+        self._servers[server.key] = server
+        return server
+
+    def begin_client(self, request: Request, flow: Flow, now: float) -> ClientTransaction:
+        """Sends a request whose topmost Via has a branch of our own, and begins to wait for its answer."""
+        machine = Machine.INVITE_CLIENT if request.method == "INVITE" else Machine.NON_INVITE_CLIENT
+        client = ClientTransaction(self, machine, client_key(request), flow, request, request.to_bytes())
+        self._clients[client.key] = client
+        self._waiting.setdefault((flow.host, flow.port), {})[client.key] = client
+        self._peers[flow.host] = self._peers.get(flow.host, 0) + 1
+        self.outbox.append((flow, client.data))
+        self._start_timers(client, (), now)
+        return client
+
+    def invite_of(self, cancel: Request) -> ServerTransaction | None:
+        """The INVITE transaction that a CANCEL is about (RFC 3261 section 9.2)."""
+        return self._servers.get(server_key(cancel, method="INVITE"))
+
+    def respond(self, server: ServerTransaction, response: Response, now: float) -> None:
+        status = response.status
+        event = Event.PROVISIONAL if status < 200 else Event.SUCCESS if status < 300 else Event.FAILURE
+        self._run(server, event, now, response)
+
+    def forget(self, server: ServerTransaction) -> None:
+        self._run(server, Event.ABANDON, 0.0)
+
+    def abandon(self, client: ClientTransaction, now: float) -> None:
+        if not client.over:
+            self._run(client, Event.ABANDON, now)
+
+    def transport_failed(self, flow: Flow, now: float) -> list[Occurrence]:
+        """What comes of a send that failed, or of an ICMP error or a broken stream for this peer."""
+        found: list[Occurrence] = []
+        for client in list(self._waiting.get((flow.host, flow.port), {}).values()):
+            if client.flow.transport == flow.transport and not client.over:
+                occurrence = self._run(client, Event.TRANSPORT_ERROR, now)
+                if occurrence is not None:
+                    found.append(occurrence)
+        return found
+
+    def get_timer(self) -> float | None:
+        """When to call `handle_timer` at the latest; None: nothing is waiting."""
+        return self._deadlines.next()
+
+    def handle_timer(self, now: float) -> list[Occurrence]:
+        """Fires what is due."""
+        found: list[Occurrence] = []
+        while (transaction := self._deadlines.due(now)) is not None:
+            for timer in [timer for timer, when in transaction._timers.items() if when <= now]:
+                if timer in transaction._timers:  # A timer before it may have changed the state.
+                    del transaction._timers[timer]
+                    occurrence = self._run(transaction, timer, now)
+                    if occurrence is not None:
+                        found.append(occurrence)
+            self._wake(transaction)
+        return found
+
+    def _run(
+        self,
+        transaction: ServerTransaction | ClientTransaction,
+        event: Event,
+        now: float,
+        response: Response | None = None,
+    ) -> Occurrence | None:
+        """One event: the row's actions, then its state."""
+        old = transaction.state
+        try:
+            row = ROWS[transaction.machine][old][event]
+        except KeyError:
+            raise LookupError(
+                f"{transaction.machine.value} transaction in state {old.name}: no row for {event.name}"
+            ) from None
+        occurrence: Occurrence | None = None
+        for action in row.actions:
+            match action:
+                case Action.DELIVER:
+                    assert isinstance(transaction, ClientTransaction)
+                    assert response is not None
+                    occurrence = ResponseArrived(transaction, response)
+                case Action.SEND_RESPONSE:
+                    assert isinstance(transaction, ServerTransaction)
+                    assert response is not None
+                    transaction.last = response.to_bytes()
+                    self.outbox.append((transaction.flow, transaction.last))
+                case Action.RESEND_RESPONSE:
+                    assert isinstance(transaction, ServerTransaction)
+                    if transaction.last is not None:
+                        self.outbox.append((transaction.flow, transaction.last))
+                case Action.SEND_REQUEST:
+                    assert isinstance(transaction, ClientTransaction)
+                    self.outbox.append((transaction.flow, transaction.data))
+                case Action.SEND_ACK:
+                    assert isinstance(transaction, ClientTransaction)
+                    assert response is not None
+                    if transaction.ack is None:
+                        transaction.ack = make_ack(transaction.request, response).to_bytes()
+                    self.outbox.append((transaction.flow, transaction.ack))
+                case Action.STOP_RESENDING:
+                    for timer in _RETRANSMITTERS:
+                        transaction._timers.pop(timer, None)
+                case Action.REPORT_TIMEOUT:
+                    occurrence = TimedOut(transaction)
+                case Action.REPORT_TRANSPORT_ERROR:
+                    occurrence = TransportFailed(transaction)
+        if event in _RETRANSMITTERS and row.state is old:
+            transaction._interval = self._timing.following(
+                event, transaction._interval, proceeding=old is State.PROCEEDING
+            )
+            transaction._timers[event] = now + transaction._interval
+            self._wake(transaction)
+        elif row.state is not old:
+            self._enter(transaction, old, row.state, now)
+            # Its owner usually refers to it: dropped here, or the two would wait for the cycle collector.
+            if row.state is State.TERMINATED and occurrence is None:
+                transaction.owner = None
+        return occurrence
+
+    def _enter(
+        self, transaction: ServerTransaction | ClientTransaction, old: State, state: State, now: float
+    ) -> None:
+        transaction.state = state
+        if (
+            state > State.PROCEEDING
+            and isinstance(transaction, ClientTransaction)
+            and old <= State.PROCEEDING
+        ):
+            self._no_longer_waiting(transaction)
+        if state is State.TERMINATED:
+            self._end(transaction)
+            return
+        timers = TIMERS[transaction.machine]
+        running = timers.get(old, ())
+        staying = timers.get(state, ())
+        for timer in running:
+            if timer not in staying:
+                transaction._timers.pop(timer, None)
+        self._start_timers(transaction, running, now)
+
+    def _start_timers(
+        self, transaction: ServerTransaction | ClientTransaction, running: tuple[Event, ...], now: float
+    ) -> None:
+        durations = self._durations[transaction.flow.transport != "UDP"]
+        for timer in TIMERS[transaction.machine].get(transaction.state, ()):
+            if timer in running:
+                continue
+            duration = durations.get(timer)
+            if duration is None:
+                continue
+            if duration == 0:
+                self._run(transaction, timer, now)
+                return
+            transaction._timers[timer] = now + duration
+            if timer in _RETRANSMITTERS:
+                transaction._interval = duration
+        self._wake(transaction)
+
+    def _wake(self, transaction: ServerTransaction | ClientTransaction) -> None:
+        timers = transaction._timers
+        if timers:
+            transaction.wanted = min(timers.values())
+            self._deadlines.changed(transaction)
+        else:
+            transaction.wanted = None
+
+    def _no_longer_waiting(self, client: ClientTransaction) -> None:
+        peer = (client.flow.host, client.flow.port)
+        clients = self._waiting[peer]
+        del clients[client.key]
+        if not clients:
+            del self._waiting[peer]
+
+    def _end(self, transaction: ServerTransaction | ClientTransaction) -> None:
+        transaction._timers.clear()
+        transaction.wanted = None
+        if isinstance(transaction, ClientTransaction):
+            del self._clients[transaction.key]
+            host = transaction.flow.host
+            if self._peers[host] == 1:
+                del self._peers[host]
+            else:
+                self._peers[host] -= 1
+        else:
+            del self._servers[transaction.key]
