@@ -69,7 +69,7 @@ class Database:
         except (SQLAlchemyError, OSError) as fault:
             await database.close()
             raise StoreError(
-                f"Database {_shown(parsed)} cannot be used: {_said(fault)}. "
+                f"Database {_shown(parsed)} cannot be used: {said(fault)}. "
                 "Check that it exists, that it is not damaged, and that this user may write to it."
             ) from None
         except BaseException:
@@ -93,7 +93,7 @@ class Database:
             yield
         except (SQLAlchemyError, OSError) as fault:
             raise StoreError(
-                f"Database {self.shown}: {_said(fault)}. "
+                f"Database {self.shown}: {said(fault)}. "
                 "Nothing was changed; try again, and see whether its disk is full or its server is down."
             ) from None
 
@@ -137,8 +137,11 @@ def _driver_url(url: str) -> URL:
 def _engine_options(is_sqlite: bool) -> dict[str, Any]:
     if is_sqlite:
         # Every connection is a thread of aiosqlite: one writes, the others read.
-        return {"pool_size": 3, "max_overflow": 2, "connect_args": {"timeout": BUSY_SECONDS}}
-    return {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True}
+        options = {"pool_size": 3, "max_overflow": 2, "connect_args": {"timeout": BUSY_SECONDS}}
+    else:
+        options = {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True}
+    # Values, passwords among them, stay out of the texts of errors.
+    return {**options, "hide_parameters": True}
 
 
 def _make_private_file(url: URL) -> None:
@@ -184,5 +187,6 @@ def _shown(url: URL) -> str:
     return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
-def _said(fault: Exception) -> str:
+def said(fault: Exception) -> str:
+    """What the database itself said, without the statement and its values."""
     return str(fault.orig if isinstance(fault, DBAPIError) else fault).strip().rstrip(".")
