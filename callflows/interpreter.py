@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from callflows.build import Callflow
@@ -65,8 +66,8 @@ class Interpreter:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._caught(self._watch_caller())),
-                    group.create_task(self._caught(self._run_steps())),
+                    group.create_task(self._caught(self._watch_caller)),
+                    group.create_task(self._caught(self._run_steps)),
                 ]
                 await self._decided.wait()
                 for task in tasks:
@@ -74,7 +75,7 @@ class Interpreter:
         finally:
             limit.cancel()
         assert self._ending is not None
-        await self._caught(self._say_goodbye(self._ending))
+        await self._caught(partial(self._say_goodbye, self._ending))
         return self._ending
 
     def _decide(self, ending: Ending) -> None:
@@ -82,10 +83,10 @@ class Interpreter:
             self._ending = ending
             self._decided.set()
 
-    async def _caught(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _caught(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """The one place where a bug of a step, or of what it uses, is caught: it ends this call only."""
         try:
-            await work
+            await work()
         except Exception:
             log.exception("a bug ended the call")
             self._decide(

@@ -13,6 +13,7 @@ happened; so a test of an hour-long call takes milliseconds and never depends on
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 from callflows.build import Callflow
 from callflows.endings import Cause, Ending
@@ -34,6 +35,7 @@ __all__ = [
     "Refuses",
     "Rings",
     "Script",
+    "SimulatedCall",
     "Transcript",
     "VirtualTimeLoop",
     "run_simulated",
@@ -46,38 +48,66 @@ ORDINARY = Script()
 def simulate(flow: Callflow, script: Script = ORDINARY) -> Transcript:
     """The transcript of one call.
 
-    Not for use inside a running event loop: call it from an ordinary function, or through
-    `asyncio.to_thread`.  Raises RuntimeError when the callflow leaves anything running.
+    Raises RuntimeError inside a running event loop, and when the callflow leaves anything running.
     """
+    if _a_loop_runs():
+        raise RuntimeError(
+            "simulate runs an event loop of its own: call it from an ordinary function, "
+            "or here as `await asyncio.to_thread(simulate, flow, script)`."
+        )
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(run_simulated(flow, script))
 
 
 async def run_simulated(flow: Callflow, script: Script = ORDINARY) -> Transcript:
     """`simulate`, inside a VirtualTimeLoop that runs already; in another loop time is real."""
-    clock = asyncio.get_running_loop()
-    others = asyncio.all_tasks()
-    journal = SimulatedJournal()
-    line = SimulatedLine(script, journal)
-    interpreter = Interpreter(
-        flow,
-        line=line,
-        sounds=SimulatedSounds(script, journal),
-        recordings=SimulatedRecordings(journal),
-        diary=journal,
-        max_seconds=script.max_seconds,
-    )
-    timers = [clock.call_later(at, line.press, key) for at, key in script.keys]
-    if script.hangs_up_at is not None:
-        timers.append(clock.call_later(script.hangs_up_at, line.caller_hangs_up))
-    if script.stopped_at is not None:
-        timers.append(clock.call_later(script.stopped_at, interpreter.stop, "An operator ended the call."))
+    return await SimulatedCall(flow, script).run()
+
+
+def _a_loop_runs() -> bool:
     try:
-        ending = await interpreter.run()
-    finally:
-        for timer in timers:
-            timer.cancel()
-    left = journal.still_open() + [repr(task) for task in asyncio.all_tasks() - others]
-    if left:
-        raise RuntimeError(f"the callflow left running: {', '.join(left)}")
-    return journal.transcript(ending)
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class SimulatedCall:
+    """One call, for tests that want to interfere while it runs."""
+
+    def __init__(self, flow: Callflow, script: Script = ORDINARY) -> None:
+        self.journal = SimulatedJournal()
+        self.line = SimulatedLine(script, self.journal)
+        self.interpreter = Interpreter(
+            flow,
+            line=self.line,
+            sounds=SimulatedSounds(script, self.journal),
+            recordings=SimulatedRecordings(self.journal),
+            diary=self.journal,
+            max_seconds=script.max_seconds,
+        )
+        self._script = script
+
+    async def run(self) -> Transcript:
+        """Raises RuntimeError when the callflow leaves anything running."""
+        others = asyncio.all_tasks()
+        timers = list(self._timers())
+        try:
+            ending = await self.interpreter.run()
+        finally:
+            for timer in timers:
+                timer.cancel()
+            left = self.journal.still_open() + [repr(task) for task in asyncio.all_tasks() - others]
+            if left:
+                raise RuntimeError(f"the callflow left running: {', '.join(left)}")
+        return self.journal.transcript(ending)
+
+    def _timers(self) -> Iterator[asyncio.TimerHandle]:
+        clock = asyncio.get_running_loop()
+        for at, key in self._script.keys:
+            yield clock.call_later(at, self.line.press, key)
+        if self._script.hangs_up_at is not None:
+            yield clock.call_later(self._script.hangs_up_at, self.line.caller_hangs_up)
+        if self._script.stopped_at is not None:
+            stop = self.interpreter.stop
+            yield clock.call_later(self._script.stopped_at, stop, "An operator ended the call.")

@@ -17,11 +17,11 @@ from callflows.ports import (
     Recorder,
     RecordingPlace,
 )
-from callflows.racing import first_of
 from callflows.simulation.callees import SimulatedCallees, SimulatedParty
 from callflows.simulation.journal import SimulatedJournal
 from callflows.simulation.script import Script
 from callflows.simulation.transcript import Event
+from callflows.waiting import first_of
 
 Result = TypeVar("Result")
 

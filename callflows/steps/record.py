@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from callflows.kinds import Keys, Number, Truth
-from callflows.ports import Recorded, Recorder
-from callflows.racing import first_of
+from callflows.ports import Recorded, Recorder, RecordingPlace
 from callflows.sounds import Beep, Sound
 from callflows.steps.base import Call, Need, Outcome, Step, Word
+from callflows.waiting import first_of, uninterrupted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,22 +44,16 @@ class Record(Step):
     async def run(self, call: Call) -> Outcome:
         # The place comes before the beep: nothing may take time between the beep and the first word.
         place = await call.recordings.place()
-        recorded = Recorded(id=place.id, seconds=0.0, size=0)
-        complete = False
+        recorder: Recorder | None = None
         try:
             for sound in self.sounds():
                 await call.play(sound)
             # Keys are heard from before the recording begins, so that none falls between.
             async with call.line.digits() as digits:
                 recorder = await call.line.record(place)
-                try:
-                    end = await first_of(*self._ends(recorder, digits))
-                finally:
-                    recorded = await recorder.stop()
-                    complete = True
-                    call.reached(Outcome(word=Word.DONE, detail=f"{recorded.seconds:.1f} s"))
+                end = await first_of(*self._ends(recorder, digits))
         finally:
-            call.recordings.done(recorded, complete)
+            recorded = await uninterrupted(_close(call, place, recorder))
         return Outcome(word=Word.DONE, detail=f"{recorded.seconds:.1f} s; {end}")
 
     def _ends(self, recorder: Recorder, digits: AsyncIterator[str]) -> list[Coroutine[Any, Any, str]]:
@@ -67,6 +61,19 @@ class Record(Step):
         if self.timeout is not None:
             ends.append(_silence(recorder, self.timeout))
         return ends
+
+
+async def _close(call: Call, place: RecordingPlace, recorder: Recorder | None) -> Recorded:
+    recorded = Recorded(id=place.id, seconds=0.0, size=0)
+    complete = False
+    try:
+        if recorder:
+            recorded = await recorder.stop()
+            complete = True
+            call.reached(Outcome(word=Word.DONE, detail=f"{recorded.seconds:.1f} s"))
+    finally:
+        call.recordings.done(recorded, complete)
+    return recorded
 
 
 async def _key(digits: AsyncIterator[str], finishing: frozenset[str]) -> str:

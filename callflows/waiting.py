@@ -1,4 +1,4 @@
-"""Several things at once, until the first of them is done."""
+"""Waiting for the first of several things, and for what must not be left half done."""
 
 from __future__ import annotations
 
@@ -23,3 +23,16 @@ async def first_of(*contenders: Coroutine[Any, Any, Result]) -> Result:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def uninterrupted(work: Coroutine[Any, Any, Result]) -> Result:
+    """Runs `work` to its end, also when cancelled meanwhile; the cancellation follows then.
+
+    For short work that closes what a step opened.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    finally:
+        result = await task
+    return result
