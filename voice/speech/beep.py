@@ -22,7 +22,7 @@ def write_beep(to: Path, sample_rate: int) -> None:
     for index in range(count):
         edge = min(1.0, index / fade, (count - 1 - index) / fade)
         samples.append(round(32767 * LEVEL * edge * math.sin(2 * math.pi * HERTZ * index / sample_rate)))
-    with wave.open(str(to), "wb") as file:
+    with to.open("wb") as raw, wave.open(raw, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(sample_rate)

@@ -17,7 +17,7 @@ BLOCK_SECONDS = 1
 
 
 def decode(job: Job) -> dict[str, object]:
-    """Decodes the file `from` into the WAV file `to` at `rate` samples per second, channels mixed into one."""
+    """Decodes the file `from` into the WAV file `to` at `rate` samples a second, channels mixed into one."""
     source, to = Path(job["from"]), Path(job["to"])
     if not _looks_playable(source):
         raise Unsuitable("It is neither a WAV nor an MP3 file. Convert it to one of these.")

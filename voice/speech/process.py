@@ -167,7 +167,7 @@ async def _send(process: asyncio.subprocess.Process, message: Job) -> None:
 
 
 async def _receive(process: asyncio.subprocess.Process) -> Job:
-    """Raises EOFError (IncompleteReadError is one) when the process is gone, ValueError at what is no message."""
+    """Raises IncompleteReadError when the process is gone, ValueError at what is no message."""
     assert process.stdout is not None
     length = int.from_bytes(await process.stdout.readexactly(4), "big")
     if length > LONGEST_MESSAGE:

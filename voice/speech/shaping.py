@@ -12,7 +12,7 @@ import soxr
 Samples = npt.NDArray[np.float32]
 
 SPEECH_LEVEL = 10 ** (-20 / 20)
-"""RMS of the parts that are not silent: -20 dBFS, a little above what networks plan for (-26 dBov, ITU-T P.56)."""
+"""RMS of what is not silent: -20 dBFS, a little above what networks plan for (-26 dBov, ITU-T P.56)."""
 PEAK = 10 ** (-1.5 / 20)
 """Never above: G.711 clips, and so does a mixer."""
 SILENT = 10 ** (-50 / 20)

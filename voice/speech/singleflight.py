@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from callflows.ports import Unavailable
+
 T = TypeVar("T")
 
 
@@ -19,13 +21,22 @@ class SingleFlight(Generic[T]):
         self._under_way: dict[str, asyncio.Task[T]] = {}
 
     async def run(self, key: str, make: Callable[[], Awaitable[T]]) -> T:
-        """The result of `make`, or of another's that runs under the same key.  Raises what it raises."""
+        """The result of `make`, or of another's that runs under the same key.
+
+        Raises what it raises, and Unavailable when `close` ended it.
+        """
         task = self._under_way.get(key)
         if task is None:
             task = asyncio.ensure_future(_awaited(make))
             self._under_way[key] = task
             task.add_done_callback(lambda done: self._landed(key, done))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            waiter = asyncio.current_task()
+            if task.cancelled() and waiter is not None and not waiter.cancelling():
+                raise Unavailable("It was being made when the service shut down.") from None
+            raise
 
     async def close(self) -> None:
         tasks = list(self._under_way.values())

@@ -45,15 +45,25 @@ class Synthesiser:
         data = Path(espeakng_loader.get_data_path())
         os.chdir(data.parent)
         os.environ["ESPEAK_DATA_PATH"] = "."
-        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        ctypes.CDLL(espeakng_loader.get_library_path())
+        from pyttsx3.drivers import _espeak  # looks for the library when it is imported
+
+        self._espeak: Any = _espeak
         self._engine: Any = pyttsx3.init("espeak")
+        # A new engine counts as busy; its first runAndWait would find its own end in the queue, and return
+        # after 10 ms whether or not the text is spoken by then.
+        self._engine.proxy.setBusy(False)
+        # A file in memory: what pyttsx3 cannot write it does not tell, but waits for for ever.
+        self._piece = Path(f"/proc/self/fd/{os.memfd_create('piece')}")
         self._errors: list[BaseException] = []
-        self._engine.connect("error", lambda name, exception: self._errors.append(exception))
+        self._finished = False
+        self._engine.connect("error", self._on_error)
+        self._engine.connect("finished-utterance", self._on_finished)
 
     def work(self, job: Job) -> dict[str, object]:
         """Speaks `parts` with `voice` into the WAV file `to` at `rate` samples per second."""
         to, rate = Path(job["to"]), int(job["rate"])
-        samples = levelled(resampled(self._spoken(job, to.with_suffix(".piece")), _OWN_RATE, rate), rate)
+        samples = levelled(resampled(self._spoken(job), _OWN_RATE, rate), rate)
         if samples.size > float(job["max_seconds"]) * rate:
             raise Unsuitable(
                 f"It would take {samples.size / rate:.0f} s to say; {job['max_seconds']:g} s is the most. "
@@ -63,7 +73,7 @@ class Synthesiser:
             file.writeframes(as_pcm(samples))
         return {"seconds": samples.size / rate}
 
-    def _spoken(self, job: Job, piece: Path) -> Samples:
+    def _spoken(self, job: Job) -> Samples:
         """All parts in a row, at espeak-ng's rate.  Breaks are exact: the engine's own are cut off."""
         pieces: list[Samples] = []
         words_before = ""
@@ -72,7 +82,7 @@ class Synthesiser:
                 pieces.append(silence(part["silence"], _OWN_RATE))
                 words_before = ""
                 continue
-            words = trimmed(self._words(part["text"], part["rate"], job["voice"], piece), _OWN_RATE)
+            words = trimmed(self._words(part["text"], part["rate"], job["voice"]), _OWN_RATE)
             if words.size == 0:
                 continue
             if words_before:
@@ -82,22 +92,29 @@ class Synthesiser:
             words_before = part["text"].rstrip()
         return np.concatenate([*pieces, silence(TAIL_SECONDS, _OWN_RATE)])
 
-    def _words(self, text: str, rate: float, voice: str, piece: Path) -> Samples:
+    def _words(self, text: str, rate: float, voice: str) -> Samples:
         if not text.strip():
             return silence(0, _OWN_RATE)
         self._engine.setProperty("voice", voice)
         self._engine.setProperty("rate", round(WORDS_PER_MINUTE * rate))
-        self._engine.save_to_file(text, str(piece))
-        try:
-            self._engine.runAndWait()
-            if self._errors:
-                raise self._errors.pop()
-            samples, rate_of_piece = read_pcm(piece)
-        finally:
-            piece.unlink(missing_ok=True)
+        self._engine.save_to_file(text, str(self._piece))
+        # espeak-ng speaks in its own thread; while it ends the text before, pyttsx3 would cancel this one.
+        self._espeak.Synchronize()
+        self._finished = False
+        self._engine.runAndWait()
+        if self._errors or not self._finished:
+            # Not to be trusted again; the parent starts another process.
+            raise RuntimeError(f"pyttsx3 did not speak the text: {self._errors}")
+        samples, rate_of_piece = read_pcm(self._piece)
         if rate_of_piece != _OWN_RATE:
             raise RuntimeError(f"espeak-ng spoke at {rate_of_piece} Hz")
         return samples
+
+    def _on_error(self, name: str | None, exception: BaseException) -> None:
+        self._errors.append(exception)
+
+    def _on_finished(self, name: str | None, completed: bool) -> None:
+        self._finished = completed
 
 
 _OWN_RATE = 22_050

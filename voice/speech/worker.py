@@ -37,6 +37,10 @@ def main() -> None:
             answer = work(job)
         except Unsuitable as fault:
             answer = {"error": str(fault)}
+        except OSError as fault:
+            answer = {
+                "error": f"Its file cannot be read or written ({fault.strerror}). See to the disk of sounds."
+            }
         except MemoryError:
             answer = {"error": "It takes more memory than a sound should. Make it shorter."}
         _send(answers, answer)
