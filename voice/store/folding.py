@@ -81,6 +81,7 @@ _RULES: Final[dict[Table, dict[str, Rule]]] = {
     schema.recordings: dict.fromkeys(("status", "ended_at", "seconds", "size"), Rule.LAST),
 }
 """By table, the columns with another rule than FIRST."""
+_KEYS: Final = {table: tuple(column.name for column in table.primary_key) for table in _RULES}
 
 _ENDED_LEG: Final = {LegStatus.BUSY, LegStatus.NO_ANSWER, LegStatus.FAILED, LegStatus.HANGUP}
 
@@ -128,7 +129,7 @@ def fold(records: Iterable[Record]) -> Folded:
 def upsert(table: Table, columns: tuple[str, ...], dialect: str) -> Upsert:
     """INSERT ... ON CONFLICT DO UPDATE for rows with these columns; SQLite and PostgreSQL spell it alike."""
     statement: Upsert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    keys = [column.name for column in table.primary_key]
+    keys = _KEYS[table]
     changes: dict[str, Any] = {}
     for name in columns:
         if name in keys:
@@ -277,19 +278,19 @@ def _add_leg(folded: Folded, record: LegStarted | LegChanged | LegMedia) -> None
 
 def _piece(folded: Folded, table: Table, **said: Any) -> None:
     """Adds what is said about one row; None says nothing."""
-    new = {name: _clean(value) for name, value in said.items() if value is not None}
-    key = tuple(new[column.name] for column in table.primary_key)
+    keys, rules = _KEYS[table], _RULES[table]
+    key = tuple([said[name] for name in keys])
     row = folded.pieces.setdefault(table, {}).setdefault(key, {})
-    rules = _RULES[table]
     has_ended = "ended_at" in row
-    for name, value in new.items():
-        match rules.get(name, Rule.FIRST):
-            case Rule.FIRST:
-                row.setdefault(name, value)
-            case Rule.LAST:
-                row[name] = value
-            case Rule.WHILE_OPEN if not has_ended:
-                row[name] = value
+    for name, value in said.items():
+        if value is None:
+            continue
+        rule = rules.get(name)
+        if rule is None:
+            if name not in row:
+                row[name] = _clean(value)
+        elif rule is Rule.LAST or not has_ended:
+            row[name] = _clean(value)
 
 
 def _whole(folded: Folded, table: Table, row: Row) -> None:
@@ -307,7 +308,9 @@ def _json(data: dict[str, str]) -> str:
 def _clean(value: Any) -> Any:
     """A value that every database takes: text bounded, without NUL and lone surrogates; 32-bit integers."""
     if isinstance(value, str):
-        text = str(value[:LONGEST_TEXT])
+        text = value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT]
+        if "\0" not in text and text.isascii():
+            return text
         return text.replace("\0", "�").encode("utf-8", "replace").decode()
     if isinstance(value, int):
         return max(-_LARGEST_INTEGER, min(value, _LARGEST_INTEGER))
