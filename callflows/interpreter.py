@@ -144,7 +144,7 @@ class Interpreter:
             raise
         finally:
             self._diary.step_finished(
-                seq, step.id, step.action, outcome.word, outcome.detail, clock.time() - began
+                seq, step.id, step.action, outcome.word.value, outcome.detail, clock.time() - began
             )
         return outcome
 
