@@ -227,7 +227,7 @@ class AccountReader:
             return None
 
     def media(self) -> Iterator[MediaFile]:
-        for name, section in self._section.sections("media", words.name):
+        for name, section in self._section.sections("media", words.file_name):
             path = self._file(section, required=True)
             section.reject_unknown()
             if path is None:

@@ -6,7 +6,7 @@ them for the edge.  Ids are UUIDs in text form.  Numbers are E.164 with a leadin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import NewType
@@ -75,7 +75,7 @@ class SipAccount:
 
     id: str
     username: str
-    ha1: dict[DigestAlgorithm, str]
+    ha1: dict[DigestAlgorithm, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ class Gateway:
     priority: int = 100
     """Lower is tried first among gateways with equally long prefixes."""
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     """What the carrier's challenge is answered with: a client needs the secret itself."""
     caller_id_rule: CallerIdRule = CallerIdRule.PASS
     caller_id: str | None = None
@@ -178,7 +178,7 @@ class MediaFile:
     account_id: AccountId
     name: str
     path: str
-    """Of the stored copy."""
+    """Of the stored copy: the account's folder, then `name`."""
     sha256: str
     """Of its content, in hexadecimal: files are told apart by it."""
     size: int

@@ -144,8 +144,12 @@ class Section:
                 self._note(key, found, unfit.message, unfit.remedy, (position,))
         return tuple(converted)
 
-    def section(self, key: str) -> Section:
-        """The table of this name; empty when it is not there."""
+    def section(self, key: str, *, variables: str | None = None) -> Section:
+        """The table of this name; empty when it is not there.
+
+        `variables`: the beginning of the names of its environment variables; that of a table inside a
+        table that has one follows from it.
+        """
         self._known.append(key)
         value = self._values.get(key, {})
         if not isinstance(value, dict):
@@ -158,7 +162,7 @@ class Section:
             value,
             (*self._path, key),
             self._environment,
-            f"{self._prefix}{key.upper()}_" if self._prefix else "",
+            variables or (f"{self._prefix}{key.upper()}_" if self._prefix else ""),
         )
         inside.variables = self.variables
         return inside
@@ -182,17 +186,24 @@ class Section:
         """Notes a fault of a key, or of this table."""
         self._note(key, None, message, remedy)
 
+    def fault_of_variable(self, variable: str, message: str, remedy: str) -> None:
+        """Notes a fault of an environment variable."""
+        self._faults.add(
+            Fault(source=ENVIRONMENT, line=None, key=variable, message=message, remedy=remedy),
+        )
+
     def fault_in(self, source: str, line: int | None, message: str, remedy: str) -> None:
         """Notes a fault of another file that this table names."""
         self._faults.add(
             Fault(source=source, line=line, key="", message=message, remedy=remedy),
         )
 
-    def reject_unknown(self) -> None:
-        """Notes every key that was not asked for; to be called when all known ones were."""
+    def reject_unknown(self, known: Sequence[str] | None = None) -> None:
+        """Notes every key that is not known; unless `known` says it, those are the keys asked for so far."""
+        known = self._known if known is None else known
         for key in self._values:
-            if key not in self._known:
-                self.fault(key, f"There is no key {quoted(key)} here.", meant(key, self._known, "keys here"))
+            if key not in known:
+                self.fault(key, f"There is no key {quoted(key)} here.", meant(key, known, "keys here"))
 
     def _bounded(self, key: str, kind: type, default: float, least: float, most: float) -> float:
         found = self._typed(key, kind)

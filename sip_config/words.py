@@ -12,6 +12,7 @@ from sip_config.numbers import looks_complete, normalise
 
 _LABEL: Final = re.compile(r"[0-9A-Za-z]{1,63}")
 _HOST_LABEL: Final = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?")
+_FILE_NAME: Final = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_. -]{0,127}")
 _DIGITS: Final = re.compile(r"[0-9]{0,15}")
 _LONGEST_NAME: Final = 64
 _LONGEST_HOST: Final = 253
@@ -33,6 +34,16 @@ def name(text: str) -> str:
         raise Unfit(
             f"{quoted(text)} cannot be a name.",
             f"Use 1 to {_LONGEST_NAME} printable characters, no slash, no blank at either end.",
+        )
+    return text
+
+
+def file_name(text: str) -> str:
+    """What an uploaded file is called: as a file in its account's folder."""
+    if not _FILE_NAME.fullmatch(text):
+        raise Unfit(
+            f"{quoted(text)} cannot be the name of an uploaded file.",
+            "Use 1 to 128 characters from 0-9, a-z, A-Z, blank, dot, dash and underscore; not a dot first.",
         )
     return text
 

@@ -79,8 +79,8 @@ class ConfigStore:
                 current = await read_configuration(connection, declaration.realm)
                 wanted, sources = self._wanted(declaration, current)
                 changes = differences(current, wanted)
+                await asyncio.to_thread(_keep_media, current, wanted, sources)
                 if changes:
-                    await asyncio.to_thread(_keep_media, wanted, sources)
                     await _write(connection, changes, current, wanted, declaration.realm)
                     await connection.execute(
                         update(state).where(state.c.name == _VERSION).values(value=str(version + 1))
@@ -101,8 +101,7 @@ class ConfigStore:
         sources = {}
         for entry in wanted.media:
             source = by_id[entry.id]
-            folder = self._media_folder / entry.account_id
-            path = str(folder / f"{entry.sha256}{source.suffix.lower()}")
+            path = str(self._media_folder / entry.account_id / entry.name)
             media.append(replace(entry, path=path))
             sources[path] = source
         return replace(wanted, media=tuple(media)), sources
@@ -134,16 +133,19 @@ async def _write(
                 await update_entry(connection, after[change.entry_id], realm)
 
 
-def _keep_media(wanted: Configuration, sources: Mapping[str, Path]) -> None:
-    """Copies what is not stored yet; under a name made from the content, so that nothing in use changes."""
+def _keep_media(current: Configuration, wanted: Configuration, sources: Mapping[str, Path]) -> None:
+    """Stores the files that are new, changed or lost.  A call that plays the old one keeps it open."""
+    stored = {entry.path: entry.sha256 for entry in current.media}
     for entry in wanted.media:
         path, source = Path(entry.path), sources[entry.path]
+        if stored.get(entry.path) == entry.sha256 and path.exists():
+            continue
         try:
-            if path.exists():
-                continue
             content = source.read_bytes()
+            if sha256(content).hexdigest() != entry.sha256:
+                raise StoreError(f"{source} changed while it was being stored. Apply again.")
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
+            partial = path.with_name(f".{path.name}.partial")
             partial.write_bytes(content)
             partial.replace(path)
         except OSError as fault:
@@ -151,9 +153,6 @@ def _keep_media(wanted: Configuration, sources: Mapping[str, Path]) -> None:
                 f"{source} cannot be stored as {path}: {fault.strerror}. "
                 "Make room, or correct the permissions."
             ) from None
-        if sha256(content).hexdigest() != entry.sha256:
-            path.unlink()
-            raise StoreError(f"{source} changed while it was being stored. Apply again.")
 
 
 def _drop_media(current: Configuration, wanted: Configuration) -> None:

@@ -1,0 +1,89 @@
+"""One TOML file for a node: its settings in ``[node]``, and what ``trunkflow apply`` declares.
+
+Both may stand in one file or in two; everything wrong with either is said in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from callflows.canonical import parse_document, to_canonical
+from callflows.faults import DocumentFaults
+from sip_config.declaration import TABLES, Declaration, declares, read_declaration
+from sip_config.declared_account import CallflowRefused, DocumentFault
+from sip_config.directory import DEFAULT_POPS
+from sip_config.faults import ConfigurationFaults, Fault, meant
+from sip_config.reading import FaultList, Section
+from sip_config.toml_source import MAX_CHARACTERS, read_toml
+from voice.settings import Settings
+from voice.settings_file import read_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigFile:
+    settings: Settings
+    """Of the file itself; of the other file that was given, when it has no ``[node]``."""
+    declaration: Declaration | None
+    """None: the file declares nothing, so what is configured stays as it is."""
+
+
+def read_config_file(
+    path: Path, environment: Mapping[str, str], *, settings: Settings | None = None
+) -> ConfigFile:
+    """Reads a file whole.  `settings`: those of another file, for one that only declares.
+
+    Raises ConfigurationFaults with everything that is wrong.
+    """
+    faults = FaultList()
+    folder = path.resolve().parent
+    root = Section(read_toml(_text(path), str(path)), faults, environment=environment)
+    if settings is None or root.has("node"):
+        settings = read_settings(root, folder=folder, environment=environment)
+    declaration = None
+    if declares(root):
+        declaration = read_declaration(
+            root, base_domain=settings.base_domain, folder=folder, canonical=canonical_callflow
+        )
+    _check_pop(root, settings)
+    root.reject_unknown(known=("node", *TABLES))
+    faults.raise_if_any()
+    return ConfigFile(settings=settings, declaration=declaration)
+
+
+def canonical_callflow(document: bytes) -> str:
+    """The checker of callflow documents that `sip_config` asks for.  Raises CallflowRefused."""
+    try:
+        return to_canonical(parse_document(document))
+    except DocumentFaults as refused:
+        raise CallflowRefused(
+            tuple(
+                DocumentFault(
+                    line=fault.line, message=f"{fault.element}: {fault.message}", remedy=fault.remedy
+                )
+                for fault in refused.faults
+            )
+        ) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(4 * MAX_CHARACTERS + 1)
+        return content.decode()
+    except OSError as fault:
+        message, remedy = (
+            f"The file cannot be read: {fault.strerror}.",
+            "Name another, or correct its permissions.",
+        )
+    except UnicodeDecodeError as fault:
+        message, remedy = f"Byte {fault.start} is not UTF-8.", "Save the file as UTF-8."
+    raise ConfigurationFaults([Fault(source=str(path), line=None, key="", message=message, remedy=remedy)])
+
+
+def _check_pop(root: Section, settings: Settings) -> None:
+    names = [name.lower() for name in root.names("pops")] or [pop.name for pop in DEFAULT_POPS]
+    if settings.pop and settings.pop not in names and root.has("node"):
+        node = root.section("node")
+        node.fault("pop", f"There is no POP {settings.pop}.", meant(settings.pop, names, "POPs"))

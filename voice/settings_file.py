@@ -1,0 +1,210 @@
+"""Reads the settings of a node from the ``[node]`` table of a TOML file and the environment.
+
+The environment goes before the file: ``TRUNKFLOW_SIP_UDP`` stands for ``node.sip.udp``, with commas
+between the elements of an array.  The file may hold the declaration of accounts as well
+(`sip_config.declaration`); each reader leaves the other's tables alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from sip_config import words
+from sip_config.faults import Unfit, meant, quoted
+from sip_config.networks import packed
+from sip_config.reading import Section
+from voice.settings import (
+    CacheSettings,
+    FetchSettings,
+    MediaSettings,
+    PoolSettings,
+    RecordSettings,
+    Secret,
+    Settings,
+    SipSettings,
+    SocketAddress,
+    SpeechSettings,
+)
+
+VARIABLES: Final = "TRUNKFLOW_"
+"""How the names of environment variables that are settings begin."""
+CONFIG_VARIABLE: Final = "TRUNKFLOW_CONFIG"
+"""Path of the file itself."""
+_NO_SETTINGS: Final = (CONFIG_VARIABLE, "TRUNKFLOW_TEST_")
+"""Variables, or beginnings of their names, that are no settings."""
+
+_LEAST_RTP_PORTS: Final = 16
+"""Four legs, two ports each, and as many to spare while one is being closed."""
+
+
+def read_settings(root: Section, *, folder: Path, environment: Mapping[str, str]) -> Settings:
+    """The settings of a file whose relative paths start from `folder`.
+
+    Faults go where those of `root` go, and forbid to use the result.  `root` must listen to `environment`.
+    """
+    usual = Settings(base_domain="")
+    node = root.section("node", variables=VARIABLES)
+    settings = Settings(
+        base_domain=node.fitting("base_domain", words.host_name, "", required=True),
+        pop=node.fitting("pop", words.label, usual.pop),
+        data_directory=(folder / node.text("data_directory", str(usual.data_directory))).resolve(),
+        database_url=node.fitting("database_url", _secret, None),
+        log_level=node.choice("log_level", usual.log_level),
+        sip=_read_sip(node.section("sip")),
+        media=_read_media(node.section("media")),
+        pool=_read_pool(node.section("pool")),
+        speech=_read_speech(node.section("speech")),
+        fetch=_read_fetch(node.section("fetch")),
+        cache=_read_cache(node.section("cache")),
+        records=_read_records(node.section("records")),
+    )
+    node.reject_unknown()
+    _reject_unknown_variables(root, node.variables, environment)
+    return settings
+
+
+def _read_sip(section: Section) -> SipSettings:
+    usual = SipSettings()
+    settings = SipSettings(
+        udp=section.each("udp", _socket_address, usual.udp),
+        tcp=section.each("tcp", _socket_address, usual.tcp),
+        public_address=section.fitting("public_address", words.host, None),
+        inside=section.fitting("inside", _loopback, usual.inside),
+        allow_private_targets=section.boolean("allow_private_targets", usual.allow_private_targets),
+    )
+    if not settings.udp and not settings.tcp:
+        section.fault(None, "The edge has nowhere to listen.", 'Write udp = ["0.0.0.0:5060"].')
+    section.reject_unknown()
+    return settings
+
+
+def _read_media(section: Section) -> MediaSettings:
+    usual = MediaSettings()
+    settings = MediaSettings(
+        address=section.fitting("address", _address, usual.address),
+        public_address=section.fitting("public_address", _address, None),
+        rtp_first=section.integer("rtp_first", usual.rtp_first, least=1_024, most=65_535),
+        rtp_last=section.integer("rtp_last", usual.rtp_last, least=1_024, most=65_535),
+        clock_rate=section.integer("clock_rate", usual.clock_rate, least=8_000, most=16_000),
+    )
+    if settings.clock_rate not in {8_000, 16_000}:
+        section.fault("clock_rate", f"{settings.clock_rate} Hz fits no codec here.", "Use 8000 or 16000.")
+    if settings.rtp_last - settings.rtp_first < _LEAST_RTP_PORTS - 1:
+        section.fault(
+            "rtp_last",
+            f"{settings.rtp_first} to {settings.rtp_last} are too few ports for a call process.",
+            f"Leave at least {_LEAST_RTP_PORTS}.",
+        )
+    section.reject_unknown()
+    return settings
+
+
+def _read_pool(section: Section) -> PoolSettings:
+    usual = PoolSettings()
+    settings = PoolSettings(
+        warm_reserve=section.integer("warm_reserve", usual.warm_reserve, least=1, most=1_000),
+        max_processes=section.integer("max_processes", usual.max_processes, least=1, most=6_000),
+        calls_per_process=section.integer("calls_per_process", usual.calls_per_process, least=1, most=64),
+        calls_before_recycling=section.integer(
+            "calls_before_recycling", usual.calls_before_recycling, least=1, most=1_000_000
+        ),
+        drain_seconds=section.number("drain_seconds", usual.drain_seconds, least=0, most=86_400),
+    )
+    if settings.warm_reserve > settings.max_processes:
+        section.fault(
+            "warm_reserve",
+            f"A reserve of {settings.warm_reserve} does not fit into {settings.max_processes} processes.",
+            "Lower warm_reserve or raise max_processes.",
+        )
+    section.reject_unknown()
+    return settings
+
+
+def _read_speech(section: Section) -> SpeechSettings:
+    usual = SpeechSettings()
+    settings = SpeechSettings(
+        job_seconds=section.number("job_seconds", usual.job_seconds, least=1, most=600),
+        queue_limit=section.integer("queue_limit", usual.queue_limit, least=1, most=100_000),
+        max_seconds=section.number("max_seconds", usual.max_seconds, least=1, most=86_400),
+    )
+    section.reject_unknown()
+    return settings
+
+
+def _read_fetch(section: Section) -> FetchSettings:
+    usual = FetchSettings()
+    settings = FetchSettings(
+        total_seconds=section.number("total_seconds", usual.total_seconds, least=0.1, most=120),
+        connect_seconds=section.number("connect_seconds", usual.connect_seconds, least=0.1, most=120),
+        max_redirects=section.integer("max_redirects", usual.max_redirects, least=0, most=20),
+        allow_private_networks=section.boolean("allow_private_networks", usual.allow_private_networks),
+        max_flow_bytes=section.integer("max_flow_bytes", usual.max_flow_bytes, least=256, most=32_768),
+        max_sound_bytes=section.integer(
+            "max_sound_bytes", usual.max_sound_bytes, least=1_024, most=1_073_741_824
+        ),
+        sound_seconds=section.number("sound_seconds", usual.sound_seconds, least=0.1, most=600),
+    )
+    section.reject_unknown()
+    return settings
+
+
+def _read_cache(section: Section) -> CacheSettings:
+    usual = CacheSettings()
+    settings = CacheSettings(
+        sound_bytes=section.integer("sound_bytes", usual.sound_bytes, least=1_048_576, most=2**50),
+    )
+    section.reject_unknown()
+    return settings
+
+
+def _read_records(section: Section) -> RecordSettings:
+    usual = RecordSettings()
+    settings = RecordSettings(
+        refusals=section.integer("refusals", usual.refusals, least=100, most=2_000_000_000),
+        refusal_days=section.number("refusal_days", usual.refusal_days, least=0.01, most=36_500),
+        events=section.integer("events", usual.events, least=100, most=2_000_000_000),
+        event_days=section.number("event_days", usual.event_days, least=0.01, most=36_500),
+    )
+    section.reject_unknown()
+    return settings
+
+
+def _reject_unknown_variables(root: Section, known: list[str], environment: Mapping[str, str]) -> None:
+    for variable in environment:
+        if variable.startswith(VARIABLES) and variable not in known and not variable.startswith(_NO_SETTINGS):
+            root.fault_of_variable(
+                variable,
+                "No setting listens to this environment variable.",
+                f"{meant(variable, known, 'variables')} Else unset it.",
+            )
+
+
+def _secret(text: str) -> Secret:
+    return Secret(text)
+
+
+def _address(text: str) -> str:
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if packed(bare) is None:
+        raise Unfit(f"{quoted(text)} is not an IP address.", "Write one, such as 192.0.2.10 or 2001:db8::10.")
+    return bare
+
+
+def _socket_address(text: str) -> SocketAddress:
+    host, port = words.host_and_port(text)
+    if port is None:
+        raise Unfit(f"{quoted(text)} lacks a port.", "Write address:port, such as 0.0.0.0:5060 or [::]:5060.")
+    return SocketAddress(host=_address(host), port=port)
+
+
+def _loopback(text: str) -> SocketAddress:
+    address = _socket_address(text)
+    if not ip_address(address.host).is_loopback:
+        raise Unfit(
+            f"{quoted(text)} is not a loopback address; whoever reaches it can place calls without asking.",
+            "Use 127.0.0.1:5066.",
+        )
+    return address
