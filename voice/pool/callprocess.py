@@ -86,7 +86,11 @@ def run(config: ProcessConfig, legs: int, rtp_port: int) -> None:
     """The whole life of a call process."""
     # A terminal's Ctrl-C is for the parent, which ends calls in good order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asyncio.run(CallProcess(config, legs, rtp_port).live())
+    asyncio.run(_live(config, legs, rtp_port))
+
+
+async def _live(config: ProcessConfig, legs: int, rtp_port: int) -> None:
+    await CallProcess(config, legs, rtp_port).live()
 
 
 class CallProcess:
@@ -148,9 +152,11 @@ class CallProcess:
                 self._expected.pop(message.call_id, None)
                 self._leave_if_done()
             case StopCall():
+                self._expected.pop(message.call_id, None)
                 session = self._sessions.get(message.call_id)
                 if session is not None:
                     session.stop(message.reason)
+                self._leave_if_done()
             case Retire():
                 self._retire()
             case _:

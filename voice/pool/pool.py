@@ -62,6 +62,10 @@ MAX_FORKING = 4
 """Forks under way at once: more would take the cores from the calls that run."""
 
 
+MAX_START_DELAY_SECONDS = 5.0
+"""The longest pause between forks when call processes do not start."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
     """How large the pool is.  Seats are calls."""
@@ -110,6 +114,8 @@ class Pool:
         self._server: asyncio.Server | None = None
         self._nursery: Nursery | None = None
         self._seats_per_process = 1
+        self._failed_starts = 0
+        """Call processes in a row that ended before they were ready."""
         self._stopping = False
 
     # -- life --------------------------------------------------------------------------------
@@ -179,6 +185,10 @@ class Pool:
     @property
     def running_calls(self) -> int:
         return len(self._by_call)
+
+    def worker_of(self, call_id: str) -> Worker | None:
+        """The process that has this call, for the operator."""
+        return self._by_call.get(call_id)
 
     def stop_call(self, call_id: str, reason: str) -> None:
         """Ends one call with BYE."""
@@ -286,6 +296,7 @@ class Pool:
     def _welcome(self, hello: Hello, writer: asyncio.StreamWriter) -> Worker:
         worker = Worker(hello, writer, self._seats_per_process)
         self._booting.pop(hello.pid, None)
+        self._failed_starts = 0
         self._workers[hello.pid] = worker
         if hello.pid not in self._children:
             self._ports.keep(hello.rtp_port)
@@ -372,6 +383,7 @@ class Pool:
     def _exited(self, pid: int, how: str) -> None:
         port = self._children.pop(pid, None) or self._booting.get(pid)
         if self._booting.pop(pid, None) is not None:
+            self._failed_starts += 1
             log.error("call process %d ended before it was ready: %s", pid, how)
         worker = self._workers.pop(pid, None)
         if worker is not None:
@@ -382,7 +394,12 @@ class Pool:
         if port is not None:
             self._ports.give_back(port)
         self._seat_free.set()
-        self._top_up()
+        if self._failed_starts:
+            # Whatever keeps processes from starting must not become a storm of forks.
+            delay = min(2.0**self._failed_starts / 10, MAX_START_DELAY_SECONDS)
+            asyncio.get_running_loop().call_later(delay, self._top_up)
+        else:
+            self._top_up()
 
     def _kill(self, worker: Worker, why: str) -> None:
         log.error("killing call process %d: it %s", worker.pid, why)

@@ -31,18 +31,21 @@ class Undertaker(asyncio.DatagramProtocol):
         self._edge = edge
         self._transport: asyncio.DatagramTransport | None = None
         self._waiting: dict[str, asyncio.Future[int]] = {}
+        self._closed = asyncio.Event()
 
     async def start(self) -> None:
-        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, local_addr=(self._edge[0], 0))
+        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: self, local_addr=(self._edge[0], 0)
+        )
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """Returns when the socket is closed."""
         if self._transport is not None:
             self._transport.close()
+            await self._closed.wait()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.DatagramTransport):
-            raise TypeError("the undertaker speaks UDP")
-        self._transport = transport
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         try:

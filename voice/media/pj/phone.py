@@ -178,7 +178,7 @@ class Phone:
                 self._poll_for(0.5)
             self.call.close()
         destroy(self.account)
-        self._endpoint.libDestroy()
+        self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
         destroy(self._endpoint)
 
 

@@ -1,0 +1,213 @@
+"""A real pool with real call processes; only what the parent would answer is simple."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from callflows.model import Utterance
+from callflows.ports import Prompt, Unavailable
+from tests.audio import tone, write_wav
+from voice.pool.callprocess import ProcessConfig
+from voice.pool.desk import Desk
+from voice.pool.orders import CallOrder, DialPlan, Seat
+from voice.pool.pool import Pool, PoolSettings
+from voice.pool.undertaker import Undertaker
+from voice.records import Record
+
+PATIENCE_SECONDS = 20.0
+
+R = TypeVar("R")
+
+GREET_AND_RECORD = """
+<callflow><steps>
+  <step id="greet" action="say"><language>en-GB</language><voice>male</voice><text>Welcome.</text></step>
+  <step id="take" action="record"><timeout>20</timeout><finishOnKey>#</finishOnKey></step>
+</steps></callflow>
+"""
+
+GREET = """
+<callflow><steps>
+  <step id="greet" action="say"><language>en-GB</language><voice>male</voice><text>Welcome.</text></step>
+</steps></callflow>
+"""
+
+GREET_TWICE = """
+<callflow><steps>
+  <step id="one" action="say"><language>en-GB</language><voice>male</voice><text>One.</text></step>
+  <step id="wait" action="pause"><length>2</length></step>
+  <step id="two" action="say"><language>en-GB</language><voice>female</voice><text>Two.</text></step>
+  <step id="three" action="say"><language>en-GB</language><voice>male</voice><text>Three.</text></step>
+</steps></callflow>
+"""
+
+
+class Notes:
+    """A `Journal` whose records can be waited for."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self._more = asyncio.Event()
+
+    def write(self, record: Record) -> None:
+        self.records.append(record)
+        self._more.set()
+
+    async def first(self, kind: type[R], fits: Callable[[R], bool] = lambda _: True) -> R:
+        """The first record of a kind that fits, waited for."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    for record in self.records:
+                        if isinstance(record, kind) and fits(record):
+                            return record
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            raise AssertionError(f"no fitting {kind.__name__} in {self.records}") from None
+
+
+class OneSound:
+    """Every sound is the same file; a source named ``missing`` cannot be had."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.asked = 0
+
+    async def speech(self, utterance: Utterance) -> Prompt:
+        assert utterance.parts
+        self.asked += 1
+        return Prompt(path=str(self.path), seconds=1.0)
+
+    async def media(self, source: str, account_id: str) -> Prompt:
+        raise Unavailable(f"{source} of {account_id}: there is no such file; upload it")
+
+    async def beep(self) -> Prompt:
+        return Prompt(path=str(self.path), seconds=1.0)
+
+
+class OneFlow:
+    """What a dynamic callflow is answered with."""
+
+    def __init__(self) -> None:
+        self.document = GREET
+        self.asked: list[str] = []
+
+    async def fetch(self, url: str, order: CallOrder) -> str:
+        self.asked.append(url)
+        if url.endswith("/broken"):
+            raise Unavailable(f"{url} answered call {order.call_id} with 500")
+        return self.document
+
+
+class StraightDesk:
+    """A `DialDesk` without an edge: the ticket is the target itself."""
+
+    def __init__(self) -> None:
+        self.plans: list[DialPlan] = []
+        self.lost: list[Seat] = []
+
+    def file(self, plan: DialPlan) -> str:
+        self.plans.append(plan)
+        return plan.targets[0]
+
+    def seat_lost(self, seat: Seat, reason: str) -> None:
+        assert reason
+        self.lost.append(seat)
+
+
+class World:
+    """A pool and what surrounds it."""
+
+    def __init__(self, pool: Pool, notes: Notes, flow: OneFlow, desk: StraightDesk, sound: OneSound) -> None:
+        self.pool = pool
+        self.notes = notes
+        self.flow = flow
+        self.desk = desk
+        self.sound = sound
+
+    async def seat(self, document: str | None = GREET, **other: object) -> tuple[CallOrder, str]:
+        """An order with a seat, and the URI to call."""
+        order = replace(order_for(document), **other)  # type: ignore[arg-type]
+        seat = await self.pool.seat(order)
+        return order, f"sip:{order.call_id}@{seat.host}:{seat.port}"
+
+
+def order_for(document: str | None) -> CallOrder:
+    return CallOrder(
+        call_id=str(uuid.uuid4()),
+        leg_id=str(uuid.uuid4()),
+        account_id="acme",
+        domain="acme",
+        source="+31201234567",
+        destination="+31207654321",
+        number_id=None,
+        callflow_id=None,
+        document=document,
+        url=None,
+        fallback_document=None,
+        max_seconds=60,
+    )
+
+
+MakeWorld = Callable[..., AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture
+def prompt(tmp_path: Path) -> Path:
+    """One second of 440 Hz."""
+    path = tmp_path / "prompt.wav"
+    write_wav(path, tone(440, 1.0))
+    return path
+
+
+@pytest.fixture
+def world(tmp_path: Path, prompt: Path) -> MakeWorld:
+    """Makes a pool; `edge` is the address that BYEs for dead processes go to."""
+
+    @asynccontextmanager
+    async def make(edge: tuple[str, int] = ("127.0.0.1", 9), **settings: int) -> AsyncIterator[World]:
+        notes, flow, desk, sound = Notes(), OneFlow(), StraightDesk(), OneSound(prompt)
+        undertaker = Undertaker(edge)
+        config = process_config(tmp_path)
+        sizes = {"warm_reserve": 1, "max_processes": 4, "calls_per_process": 1, "calls_before_recycling": 50}
+        pool = Pool(
+            PoolSettings(run_dir=tmp_path / "run", rtp_first=41_000, rtp_last=42_000, **(sizes | settings)),
+            config,
+            Desk(sound, flow, desk, tmp_path / "recordings", notes),
+            desk,
+            undertaker,
+            notes,
+            call_over=lambda _: None,
+        )
+        await undertaker.start()
+        try:
+            await pool.start()
+            await pool.warm()
+            yield World(pool, notes, flow, desk, sound)
+        finally:
+            await pool.stop("the test is over")
+            await undertaker.stop()
+
+    return make
+
+
+def process_config(directory: Path) -> ProcessConfig:
+    return ProcessConfig(
+        parent_socket=str(directory / "run" / "pool.sock"),
+        sip_host="127.0.0.1",
+        from_host="sip.example.com",
+        rtp_host="127.0.0.1",
+        rtp_public_host="127.0.0.1",
+        rtp_ports=16,
+        legs=0,
+        clock_rate=8000,
+        log_level="INFO",
+    )

@@ -1,0 +1,67 @@
+"""A parent that can be killed: a pool in a process of its own, told by lines, telling by lines.
+
+    python parent_program.py DIRECTORY PROMPT [CALL_ID]
+
+With a call id it takes one call; without, it only listens, as the parent after a crash does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from tests.pool.conftest import GREET_TWICE, OneFlow, OneSound, StraightDesk, order_for, process_config
+from voice.pool.desk import Desk
+from voice.pool.pool import Pool, PoolSettings
+from voice.pool.undertaker import Undertaker
+from voice.records import Record
+
+
+class Printer:
+    """A `Journal` that prints."""
+
+    def write(self, record: Record) -> None:
+        print(json.dumps([type(record).__name__, dataclasses.asdict(record)]), flush=True)
+
+
+async def main() -> None:
+    directory, prompt = Path(sys.argv[1]), Path(sys.argv[2])
+    journal, desk = Printer(), StraightDesk()
+    undertaker = Undertaker(("127.0.0.1", 9))
+    settings = PoolSettings(
+        run_dir=directory / "run",
+        warm_reserve=1,
+        max_processes=4,
+        calls_per_process=1,
+        calls_before_recycling=10,
+        rtp_first=43_000,
+        rtp_last=44_000,
+    )
+    pool = Pool(
+        settings,
+        process_config(directory),
+        Desk(OneSound(prompt), OneFlow(), desk, directory / "recordings", journal),
+        desk,
+        undertaker,
+        journal,
+        call_over=lambda call_id: print(json.dumps(["over", call_id]), flush=True),
+    )
+    await undertaker.start()
+    await pool.start()
+    await pool.warm()
+    if len(sys.argv) > 3:
+        order = dataclasses.replace(order_for(GREET_TWICE), call_id=sys.argv[3])
+        seat = await pool.seat(order)
+        print(json.dumps(["seat", f"sip:{order.call_id}@{seat.host}:{seat.port}"]), flush=True)
+    else:
+        print(json.dumps(["ready", None]), flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    await pool.stop("the test is over")
+    await undertaker.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
