@@ -66,10 +66,14 @@ make_venv() {
 print(sys.version_info[:2], hashlib.sha256(open("pyproject.toml", "rb").read()).hexdigest())')"
     # What the tests need includes what the platform needs.
     if ! grep -qxF "$kind $wanted" "$stamp" 2>/dev/null && ! grep -qxF "test $wanted" "$stamp" 2>/dev/null; then
-        say "Installing what trunkflow needs into .venv (once; some 150 MB)"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$target" >&2 ||
-            fail "pip could not install the packages that pyproject.toml names; what it said is above.
-It needs a package index: behind a proxy set HTTPS_PROXY, with a mirror PIP_INDEX_URL."
+        say "Installing what trunkflow needs into .venv (once; 100 MB to fetch, a minute or so)"
+        if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input --editable "$target" \
+            >.venv/pip.log 2>&1; then
+            tail -n 20 .venv/pip.log >&2
+            say "pip could not install the packages that pyproject.toml names. The end of what it said is above,"
+            say "all of it in .venv/pip.log. It needs a package index: behind a proxy set HTTPS_PROXY, with a"
+            fail "mirror set PIP_INDEX_URL. Then again."
+        fi
         printf '%s\n' "$kind $wanted" >"$stamp"
     fi
     if command -v flock >/dev/null 2>&1; then exec 9>&-; fi
