@@ -15,7 +15,7 @@ from callflows.model import Silence, Utterance, Words
 from callflows.ports import Unavailable
 from tests.audio import Samples, listen, read_wav, rms
 from voice.speech.espeak import EspeakEngine
-from voice.speech.voices import LANGUAGES, spoken, voice_name
+from voice.speech.voices import LANGUAGES
 
 
 @pytest.fixture
@@ -132,22 +132,6 @@ async def test_what_can_never_be_spoken_is_refused_with_the_remedy(
             await said(short, utterance("This is longer than one second, surely."), tmp_path / "x.wav")
     finally:
         await short.close()
-
-
-@pytest.mark.parametrize(
-    ("tag", "entry"),
-    [("en-gb", "en-GB"), ("EN_us", "en-US"), ("en", "en-GB"), ("de-AT", "de-DE"), ("es-AR", "es-ES"),
-     ("en-UK", "en-GB"), ("es-LA", "es-MX"), ("no", "nb-NO"), ("zh", "zh-CN"), ("en-GB-WLS", "en-GB-WLS"),
-     ("sv-FI", "sv-SE")],
-)  # fmt: skip
-def test_languages_by_tag(tag: str, entry: str) -> None:
-    assert spoken(tag).tag == entry
-
-
-def test_voices_by_preference() -> None:
-    assert voice_name("nl-NL", "Male") == "gmw/nl"
-    assert voice_name("nl-NL", "female") == "gmw/nl+f3"
-    assert voice_name("nl-NL", "robot") == "gmw/nl"
 
 
 async def test_a_worker_killed_at_work_costs_one_request(engine: EspeakEngine, tmp_path: Path) -> None:

@@ -35,10 +35,12 @@ class EspeakEngine:
         self._worker = WorkerProcess("speech", job_seconds=job_seconds, queue_limit=queue_limit)
         self._max_characters = max_characters
         self._max_seconds = max_seconds
+        libraries = ", ".join(f"{name} {version(name)}" for name in ("pyttsx3", "espeakng-loader", "soxr"))
+        self._identity = f"{libraries}, recipe {RECIPE}"
 
     @property
     def identity(self) -> str:
-        return f"pyttsx3 {version('pyttsx3')}, espeakng-loader {version('espeakng-loader')}, recipe {RECIPE}"
+        return self._identity
 
     @property
     def worker_pid(self) -> int | None:

@@ -29,7 +29,7 @@ Job = Mapping[str, object]
 
 
 class WorkerProcess:
-    """Runs ``python -m voice.speech.worker <kind>``, started by the first job or by `start`."""
+    """Runs ``python -P -m voice.speech.worker <kind>``, started by the first job or by `start`."""
 
     def __init__(self, kind: str, *, job_seconds: float, queue_limit: int) -> None:
         self._kind = kind
@@ -114,7 +114,7 @@ class WorkerProcess:
         self._said = ""
         try:
             self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "voice.speech.worker", self._kind,
+                sys.executable, "-P", "-m", "voice.speech.worker", self._kind,
                 stdin=pipe, stdout=pipe, stderr=pipe, env=_environment(),
             )  # fmt: skip
         except OSError as error:
