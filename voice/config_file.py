@@ -5,9 +5,10 @@ Both may stand in one file or in two; everything wrong with either is said in on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from callflows.canonical import parse_document, to_canonical
 from callflows.faults import DocumentFaults
@@ -20,26 +21,34 @@ from sip_config.toml_source import MAX_CHARACTERS, read_toml
 from voice.settings import Settings
 from voice.settings_file import read_settings
 
+_ROOT_KEYS: Final = ("node", *TABLES)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFile:
     settings: Settings
-    """Of the file itself; of the other file that was given, when it has no ``[node]``."""
     declaration: Declaration | None
     """None: the file declares nothing, so what is configured stays as it is."""
 
 
 def read_config_file(
-    path: Path, environment: Mapping[str, str], *, settings: Settings | None = None
+    path: Path,
+    environment: Mapping[str, str],
+    *,
+    settings: Settings | None = None,
+    otherwise: Callable[[], Settings] | None = None,
 ) -> ConfigFile:
-    """Reads a file whole.  `settings`: those of another file, for one that only declares.
+    """Reads a file whole.
 
-    Raises ConfigurationFaults with everything that is wrong.
+    The settings are `settings`, when they are given; else those in the file; else, for a file that only
+    declares, what `otherwise` returns.  Raises ConfigurationFaults with everything that is wrong.
     """
     faults = FaultList()
     folder = path.resolve().parent
-    root = Section(read_toml(_text(path), str(path)), faults, environment=environment)
-    if settings is None or root.has("node"):
+    root = _root(path, faults, environment)
+    if settings is None and otherwise is not None and not root.has("node"):
+        settings = otherwise()
+    if settings is None:
         settings = read_settings(root, folder=folder, environment=environment)
     declaration = None
     if declares(root):
@@ -47,9 +56,20 @@ def read_config_file(
             root, base_domain=settings.base_domain, folder=folder, canonical=canonical_callflow
         )
     _check_pop(root, settings)
-    root.reject_unknown(known=("node", *TABLES))
+    root.reject_unknown(known=_ROOT_KEYS)
     faults.raise_if_any()
     return ConfigFile(settings=settings, declaration=declaration)
+
+
+def read_settings_file(path: Path, environment: Mapping[str, str]) -> Settings:
+    """Reads only the settings of a file; what it declares may be faulty.  Raises ConfigurationFaults."""
+    faults = FaultList()
+    root = _root(path, faults, environment)
+    settings = read_settings(root, folder=path.resolve().parent, environment=environment)
+    _check_pop(root, settings)
+    root.reject_unknown(known=_ROOT_KEYS)
+    faults.raise_if_any()
+    return settings
 
 
 def canonical_callflow(document: bytes) -> str:
@@ -65,6 +85,10 @@ def canonical_callflow(document: bytes) -> str:
                 for fault in refused.faults
             )
         ) from None
+
+
+def _root(path: Path, faults: FaultList, environment: Mapping[str, str]) -> Section:
+    return Section(read_toml(_text(path), str(path)), faults, environment=environment)
 
 
 def _text(path: Path) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from voice.settings import Settings
 from voice.store.errors import StoreError
 from voice.store.migrate import NewerDatabase, is_present, upgrade
 
@@ -36,15 +37,15 @@ class Database:
         self._writing_engine = engine.execution_options(trunkflow_writes=True)
 
     @classmethod
-    async def open(cls, url: str) -> Database:
-        """Opens the database, makes it when it is a SQLite file that is not there yet, and migrates it.
+    async def open(cls, url: str, *, make: bool = True) -> Database:
+        """Opens the database and migrates it; a SQLite file that is not there yet is made, if `make` allows.
 
         Raises StoreError.
         """
         parsed = _driver_url(url)
         is_sqlite = parsed.get_backend_name() == "sqlite"
         if is_sqlite:
-            _make_private_file(parsed)
+            _make_private_file(Path(str(parsed.database)), make)
         try:
             engine = create_async_engine(parsed, **_engine_options(is_sqlite))
         except ModuleNotFoundError as fault:
@@ -76,6 +77,12 @@ class Database:
             await database.close()
             raise
         return database
+
+    @classmethod
+    async def of(cls, settings: Settings, *, make: bool = True) -> Database:
+        """The database of a node.  Raises StoreError."""
+        url = settings.database_url
+        return await cls.open(sqlite_url(settings.database_file) if url is None else url.reveal(), make=make)
 
     async def __aenter__(self) -> Database:
         return self
@@ -144,12 +151,16 @@ def _engine_options(is_sqlite: bool) -> dict[str, Any]:
     return {**options, "hide_parameters": True}
 
 
-def _make_private_file(url: URL) -> None:
+def _make_private_file(path: Path, make: bool) -> None:
     """Gateways' passwords and keys are inside: nobody but the owner may read it.
 
     SQLite gives its journal files the mode of the database file.
     """
-    path = Path(str(url.database))
+    if not make and not path.exists():
+        raise StoreError(
+            f"There is no database {path} yet. "
+            "Run trunkflow apply or trunkflow serve, or name another file with --config."
+        )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
