@@ -289,6 +289,7 @@ def _unfold(lines: list[str]) -> None:
     if lines[0][0] in " \t":
         raise SipParseError(f"the start line is continued on a second one: {lines[0][:80]!r}")
     lines[:] = _FOLD.sub(" ", "\r\n".join(lines)).split("\r\n")
+    _check_line_lengths(lines)
 
 
 def _parse_request_line(line: str) -> Request:

@@ -90,12 +90,12 @@ class SipUri(NamedTuple):
         return None if value is None else value.lower()
 
     def has_param(self, name: str) -> bool:
-        return any(key.lower() == name for key, _ in self.params)
+        return any(_plain(key) == name for key, _ in self.params)
 
     def param(self, name: str) -> str | None:
         """The value, escapes resolved, of the parameter with this lower-case name; "" when it has none."""
         for key, value in self.params:
-            if key.lower() == name:
+            if _plain(key) == name:
                 return "" if value is None else unescape(value)
         return None
 
@@ -107,7 +107,7 @@ class SipUri(NamedTuple):
         return self._replace(params=self._params_but(name))
 
     def _params_but(self, name: str) -> Params:
-        return tuple(pair for pair in self.params if pair[0].lower() != name)
+        return tuple(pair for pair in self.params if _plain(pair[0]) != name)
 
     def __str__(self) -> str:
         text = self.scheme + ":"
@@ -211,7 +211,7 @@ def _split_params(text: str) -> Params:
     for part in text[1:].split(";"):
         name, equals, value = part.partition("=")
         pairs.append((name, value if equals else None))
-    if len(pairs) > 1 and len({name.lower() for name, _ in pairs}) != len(pairs):
+    if len(pairs) > 1 and len({_plain(name) for name, _ in pairs}) != len(pairs):
         raise SipParseError(f"a URI parameter is given twice: {text[:80]!r}")
     return tuple(pairs)
 
@@ -228,6 +228,11 @@ def unescape(text: str) -> str:
     if "%" not in text:
         return text
     return _ESCAPE.sub(_decode_run, text)
+
+
+def _plain(name: str) -> str:
+    """A parameter's name as it is compared."""
+    return unescape(name).lower()
 
 
 def _decode_run(run: re.Match[str]) -> str:
@@ -261,8 +266,8 @@ def equivalent(one: SipUri, other: SipUri) -> bool:
 
 
 def _params_equivalent(one: SipUri, other: SipUri) -> bool:
-    mine = {unescape(name).lower(): _meaning(value, fold=True) for name, value in one.params}
-    theirs = {unescape(name).lower(): _meaning(value, fold=True) for name, value in other.params}
+    mine = {_plain(name): _meaning(value, fold=True) for name, value in one.params}
+    theirs = {_plain(name): _meaning(value, fold=True) for name, value in other.params}
     if one.scheme == "tel":
         return mine == theirs
     if any((name in mine) != (name in theirs) for name in _DECISIVE):
@@ -271,7 +276,7 @@ def _params_equivalent(one: SipUri, other: SipUri) -> bool:
 
 
 def _headers_meaning(uri: SipUri) -> list[tuple[str, str]]:
-    return sorted((unescape(name).lower(), _meaning(value) or "") for name, value in uri.headers)
+    return sorted((_plain(name), _meaning(value) or "") for name, value in uri.headers)
 
 
 def _meaning(text: str | None, fold: bool = False) -> str | None:
