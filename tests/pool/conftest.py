@@ -113,10 +113,14 @@ class StraightDesk:
     def __init__(self) -> None:
         self.plans: list[DialPlan] = []
         self.lost: list[Seat] = []
+        self.ended: list[str] = []
 
     def file(self, plan: DialPlan) -> str:
         self.plans.append(plan)
         return plan.targets[0]
+
+    def call_ended(self, call_id: str) -> None:
+        self.ended.append(call_id)
 
     def seat_lost(self, seat: Seat, reason: str) -> None:
         assert reason
@@ -175,21 +179,19 @@ def world(tmp_path: Path, prompt: Path) -> MakeWorld:
     @asynccontextmanager
     async def make(edge: tuple[str, int] = ("127.0.0.1", 9), **settings: int) -> AsyncIterator[World]:
         notes, flow, desk, sound = Notes(), OneFlow(), StraightDesk(), OneSound(prompt)
-        undertaker = Undertaker(edge)
+        undertaker = Undertaker()
         config = process_config(tmp_path)
         sizes = {"warm_reserve": 1, "max_processes": 4, "calls_per_process": 1, "calls_before_recycling": 50}
         pool = Pool(
             PoolSettings(run_dir=tmp_path / "run", rtp_first=41_000, rtp_last=42_000, **(sizes | settings)),
             config,
-            Desk(sound, flow, desk, tmp_path / "recordings", notes),
-            desk,
+            Desk(sound, flow, tmp_path / "recordings", notes),
             undertaker,
             notes,
-            call_over=lambda _: None,
         )
-        await undertaker.start()
+        await undertaker.start(edge)
         try:
-            await pool.start()
+            await pool.start(desk)
             await pool.warm()
             yield World(pool, notes, flow, desk, sound)
         finally:

@@ -30,7 +30,7 @@ class Printer:
 async def main() -> None:
     directory, prompt = Path(sys.argv[1]), Path(sys.argv[2])
     journal, desk = Printer(), StraightDesk()
-    undertaker = Undertaker(("127.0.0.1", 9))
+    undertaker = Undertaker()
     settings = PoolSettings(
         run_dir=directory / "run",
         warm_reserve=1,
@@ -43,14 +43,12 @@ async def main() -> None:
     pool = Pool(
         settings,
         process_config(directory),
-        Desk(OneSound(prompt), OneFlow(), desk, directory / "recordings", journal),
-        desk,
+        Desk(OneSound(prompt), OneFlow(), directory / "recordings", journal),
         undertaker,
         journal,
-        call_over=lambda call_id: print(json.dumps(["over", call_id]), flush=True),
     )
-    await undertaker.start()
-    await pool.start()
+    await undertaker.start(("127.0.0.1", 9))
+    await pool.start(desk)
     await pool.warm()
     if len(sys.argv) > 3:
         order = dataclasses.replace(order_for(GREET_TWICE), call_id=sys.argv[3])

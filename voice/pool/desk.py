@@ -51,19 +51,17 @@ class Desk:
         self,
         sounds: SoundSource,
         flows: FlowSource,
-        dial_desk: DialDesk,
         recordings: Path,
         journal: Journal,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._sounds = sounds
         self._flows = flows
-        self._dial_desk = dial_desk
         self._recordings = recordings
         self._journal = journal
         self._clock = clock
 
-    async def answer(self, ask_id: int, call: RunningCall, want: Want) -> Got:
+    async def answer(self, ask_id: int, call: RunningCall, want: Want, dial_desk: DialDesk) -> Got:
         """What the process gets; a refusal is an answer too."""
         try:
             match want:
@@ -78,7 +76,7 @@ class Desk:
                 case WantPlace():
                     return Got(id=ask_id, place=self._place(call))
                 case WantTicket():
-                    return Got(id=ask_id, text=self._dial_desk.file(want.plan))
+                    return Got(id=ask_id, text=dial_desk.file(want.plan))
         except Unavailable as reason:
             return Got(id=ask_id, error=str(reason))
         except OSError as error:

@@ -56,6 +56,8 @@ class Nursery:
                 self._config.to_json(),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
+                # What outlives the parent must not hold its standard output open.
+                stdout=sys.stderr.fileno(),
                 # A session of its own: what a terminal sends is for the parent.
                 start_new_session=True,
             )

@@ -90,6 +90,10 @@ class DialDesk(Protocol):
         """Keeps the plan for a short while and returns the ticket: the Request-URI to send the INVITE to."""
         ...
 
+    def call_ended(self, call_id: str) -> None:
+        """A callflow's call is over: its place within the account's limits becomes free."""
+        ...
+
     def seat_lost(self, seat: Seat, reason: str) -> None:
         """The call process at this address is gone: answer what waits for it, cancel what it asked for."""
         ...

@@ -9,14 +9,13 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from voice.media.seam import DialogFacts
-from voice.media.wav import set_sizes
+from voice.pool.aftermath import Aftermath
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
 from voice.pool.nursery import Nursery
@@ -42,7 +41,7 @@ from voice.pool.wire import (
     told,
 )
 from voice.pool.worker import RunningCall, Worker
-from voice.records import CallEnded, CallStatus, Event, Journal, RecordingDone
+from voice.records import CallEnded, Journal, RecordingDone
 
 log = logging.getLogger(__name__)
 
@@ -88,18 +87,14 @@ class Pool:
         settings: PoolSettings,
         process: ProcessConfig,
         desk: Desk,
-        dial_desk: DialDesk,
         undertaker: Undertaker,
         journal: Journal,
-        call_over: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._process = process
         self._desk = desk
-        self._dial_desk = dial_desk
-        self._undertaker = undertaker
+        self._aftermath = Aftermath(undertaker, journal)
         self._journal = journal
-        self._call_over = call_over
         self._ports = RtpPorts(settings.rtp_first, settings.rtp_last, process.rtp_ports)
         self._reserve = Reserve(settings.warm_reserve)
         self._workers: dict[int, Worker] = {}
@@ -120,11 +115,12 @@ class Pool:
 
     # -- life --------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, dial_desk: DialDesk) -> None:
         """Listens for call processes (also those of an earlier parent), starts the zygote and the reserve.
 
-        Raises ZygoteFailed.
+        `dial_desk` is the edge.  Raises ZygoteFailed.
         """
+        self._dial_desk = dial_desk
         _make_room(self._settings.run_dir, Path(self._process.parent_socket))
         self._server = await asyncio.start_unix_server(self._serve, self._process.parent_socket)
         await self._start_zygote()
@@ -370,12 +366,12 @@ class Pool:
         self._journal.write(record)
 
     async def _answer(self, worker: Worker, call: RunningCall, ask: Ask) -> None:
-        worker.send(await self._desk.answer(ask.id, call, ask.want))
+        worker.send(await self._desk.answer(ask.id, call, ask.want, self._dial_desk))
 
     def _done(self, worker: Worker, call_id: str) -> None:
         if worker.calls.pop(call_id, None) is not None:
             self._by_call.pop(call_id, None)
-            self._call_over(call_id)
+            self._dial_desk.call_ended(call_id)
             self._seat_free.set()
 
     # -- deaths ------------------------------------------------------------------------------
@@ -408,33 +404,14 @@ class Pool:
             os.kill(worker.pid, signal.SIGKILL)
 
     def _clean_up(self, worker: Worker, how: str) -> None:
-        """A process is gone with calls in it: their far ends get BYE, their records an end."""
         reason = f"the call process died ({how})"
         log.error("%s with %d calls: pid %d", reason, len(worker.calls), worker.pid)
         self._dial_desk.seat_lost(worker.seat, reason)
-        now = time.time()
         for call_id, call in tuple(worker.calls.items()):
+            self._aftermath.close(call, reason)
             for dialog in call.dialogs.values():
-                self._spawn(self._bury(call_id, dialog))
-            for recording_id, path in call.recordings.items():
-                self._journal.write(_salvage(recording_id, call_id, path, now))
-            if not call.ended:
-                ended = CallEnded(call_id=call_id, at=now, status=CallStatus.FAILED, reason=reason)
-                self._journal.write(ended)
-            self._journal.write(
-                Event(
-                    at=now,
-                    kind="call_process_died",
-                    detail=f"pid {worker.pid}: {how}",
-                    call_id=call_id,
-                    account_id=call.order.account_id,
-                )
-            )
+                self._spawn(self._aftermath.say_goodbye(call_id, dialog))
             self._done(worker, call_id)
-
-    async def _bury(self, call_id: str, dialog: DialogFacts) -> None:
-        status = await self._undertaker.bury(dialog)
-        log.info("call %s: BYE in place of the dead process was answered with %s", call_id, status)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -458,22 +435,3 @@ async def _read_hello(reader: asyncio.StreamReader) -> Hello:
     if not isinstance(hello, Hello):
         raise msgspec.DecodeError(f"expected Hello, got {type(hello).__name__}")
     return hello
-
-
-def _salvage(recording_id: str, call_id: str, path: Path, now: float) -> RecordingDone:
-    """What is left of a recording whose process died: playable up to the last half second."""
-    try:
-        length = set_sizes(path)
-    except (OSError, ValueError) as error:
-        log.error("recording %s is lost: %s", recording_id, error)
-        return RecordingDone(
-            recording_id=recording_id, call_id=call_id, at=now, seconds=0.0, size=0, status="failed"
-        )
-    return RecordingDone(
-        recording_id=recording_id,
-        call_id=call_id,
-        at=now,
-        seconds=length.seconds,
-        size=length.size,
-        status="done",
-    )

@@ -27,13 +27,15 @@ RESEND_SECONDS = (0.5, 1.0, 2.0, 4.0)
 class Undertaker(asyncio.DatagramProtocol):
     """Sends BYEs from a loopback socket of its own to the edge's inside address."""
 
-    def __init__(self, edge: tuple[str, int]) -> None:
-        self._edge = edge
+    def __init__(self) -> None:
+        self._edge = ("", 0)
         self._transport: asyncio.DatagramTransport | None = None
         self._waiting: dict[str, asyncio.Future[int]] = {}
         self._closed = asyncio.Event()
 
-    async def start(self) -> None:
+    async def start(self, edge: tuple[str, int]) -> None:
+        """`edge` is the inside address of the edge."""
+        self._edge = edge
         self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: self, local_addr=(self._edge[0], 0)
         )
