@@ -7,6 +7,8 @@ import os
 import random
 import signal
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -181,6 +183,16 @@ async def test_the_beep(library: SoundLibrary) -> None:
     assert share_of_tone(samples, 1000) > 0.95
     assert abs(samples[0]) < 0.01
     assert await library.beep() == prompt
+
+
+def test_the_parent_loads_none_of_the_sound_libraries() -> None:
+    """They would cost every node some 30 MB, and their decoders belong in a process that may die."""
+    program = (
+        "import sys, voice.speech.library; "
+        "print({'numpy', 'soundfile', 'soxr', 'pyttsx3', 'espeakng_loader'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 # -- files of customers ----------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from callflows.ports import Unavailable
 from voice.speech.voices import LANGUAGES, spoken, voice_name
 
 # The languages of MessageBird's say step.
-SAY_LANGUAGES = """bg-BG cs-CZ cy-GB da-DK de-DE el-GR en-AU en-GB-WLS en-GB en-IN en-US es-ES es-MX es-US fr-CA
-fr-FR hr-HR id-ID is-IS it-IT ja-JP ko-KR ms-MY nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sk-SK sv-SE ta-IN
+SAY_LANGUAGES = """bg-BG cs-CZ cy-GB da-DK de-DE el-GR en-AU en-GB-WLS en-GB en-IN en-US es-ES es-MX es-US
+fr-CA fr-FR hr-HR id-ID is-IS it-IT ja-JP ko-KR ms-MY nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sk-SK sv-SE ta-IN
 th-TH tr-TR vi-VN zh-CN zh-HK"""
 
 
