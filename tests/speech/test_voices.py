@@ -11,8 +11,8 @@ from voice.speech.voices import LANGUAGES, spoken, voice_name
 
 # The languages of MessageBird's say step.
 SAY_LANGUAGES = """bg-BG cs-CZ cy-GB da-DK de-DE el-GR en-AU en-GB-WLS en-GB en-IN en-US es-ES es-MX es-US
-fr-CA fr-FR hr-HR id-ID is-IS it-IT ja-JP ko-KR ms-MY nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sk-SK sv-SE ta-IN
-th-TH tr-TR vi-VN zh-CN zh-HK"""
+fr-CA fr-FR hr-HR id-ID is-IS it-IT ja-JP ko-KR ms-MY nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sk-SK sv-SE
+ta-IN th-TH tr-TR vi-VN zh-CN zh-HK"""
 
 
 def test_every_language_of_messagebirds_is_spoken() -> None:
