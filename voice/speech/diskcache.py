@@ -108,7 +108,7 @@ class DiskCache:
         if self._bytes + _on_disk(size) > 2 * self._max_bytes:
             raise Unavailable(
                 "The cache of sounds is full of sounds that are being played. "
-                "Give it more bytes in the node's configuration."
+                "Raise cache.sound_bytes in the node's settings."
             )
         unfinished.rename(path)
         now = self._clock()

@@ -65,7 +65,7 @@ class WorkerProcess:
         if self._queued >= self._queue_limit:
             raise Unavailable(
                 f"The {self._kind} process has {self._queued} jobs waiting already. "
-                "Try again later; raise the queue limit where this is usual."
+                "Try again later; raise speech.queue_limit where this is usual."
             )
         self._queued += 1
         try:

@@ -235,7 +235,7 @@ def shown(url: URL) -> str:
 
 
 _PRIVATE_REMEDY = (
-    "Use a public address, or let the operator set webhooks.allow_private_networks where this is meant."
+    "Use a public address, or let the operator set fetch.allow_private_networks where this is meant."
 )
 
 
