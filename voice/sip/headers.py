@@ -7,7 +7,7 @@ Relaying joins those lines again, so no value is ever written anew.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from voice.sip.errors import SipParseError
@@ -185,6 +185,30 @@ class Headers:
 
     def copy(self) -> Headers:
         return Headers.received(self._keys.copy(), self._lines.copy())
+
+    def rewritten(self, first: Iterable[tuple[str, str]], changes: Mapping[str, str | None]) -> Headers:
+        """Other headers, made in one pass, which is what relaying costs: `first` in front, then these.
+
+        `changes`, by key (long name in lower case): the value that takes the place of the first field and
+        drops its others, or None, which drops them all.
+        """
+        keys: list[str] = []
+        lines: list[str] = []
+        for name, value in first:
+            key, line = _field(name, value)
+            keys.append(key)
+            lines.append(line)
+        replaced = set()
+        for key, line in zip(self._keys, self._lines, strict=True):
+            if key in changes:
+                change = changes[key]
+                if change is None or key in replaced:
+                    continue
+                replaced.add(key)
+                key, line = _field(key, change)
+            keys.append(key)
+            lines.append(line)
+        return Headers.received(keys, lines)
 
     def text(self) -> str:
         """The lines as they are sent, without the CRLF after the last."""
