@@ -1,43 +1,32 @@
-"""Ears for tests: tones made and found, a prompt recognised in what was recorded of a call.
+"""Sounds for tests: tones made and found; `voice.speech.ears` recognises speech.
 
-Sound that went through a call is delayed, quantised by G.711, cut into packets by two clocks that
-differ, and now and then patched where a packet came late.  So tones are judged by their share of
-the energy, and speech piece by piece, each piece allowed to lie a little off.
+What went through a call is delayed, quantised and patched, so a tone is judged by its share of the energy.
 """
 
 from __future__ import annotations
 
 import wave
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import soxr
 
-Samples = npt.NDArray[np.float64]
+from voice.speech.ears import RATE, Heard, Samples, listen, read_wav
 
-RATE = 8000
-PIECE_SECONDS = 0.4
-"""Of a prompt, compared as one: long enough to be unmistakable, short enough that clocks do not matter."""
-ANCHORS = 8
-"""Loud pieces that are looked for everywhere, in case some of them were lost."""
-SLACK_SECONDS = 0.08
-"""How far a piece may lie from where the piece before it puts it: a jitter buffer skips whole packets."""
-
-
-def read_wav(path: Path | str, rate: int = RATE) -> Samples:
-    """The first channel of a 16-bit WAV file between -1 and 1, resampled when it has another rate.
-
-    A recording that is still being written is read as far as it goes.
-    """
-    with wave.open(str(path), "rb") as file:
-        assert file.getsampwidth() == 2, f"{path} is not 16-bit"
-        data = file.readframes(file.getnframes())
-        own_rate, channels = file.getframerate(), file.getnchannels()
-    whole = len(data) // (2 * channels) * (2 * channels)
-    samples = np.frombuffer(data[:whole], "<i2").reshape(-1, channels)[:, 0] / 32768.0
-    return samples if own_rate == rate else np.asarray(soxr.resample(samples, own_rate, rate), np.float64)
+__all__ = [
+    "RATE",
+    "Heard",
+    "Samples",
+    "listen",
+    "read_wav",
+    "rms",
+    "share_of_tone",
+    "silence",
+    "through_g711",
+    "tone",
+    "tone_seconds",
+    "tone_spans",
+    "write_wav",
+]
 
 
 def write_wav(path: Path | str, samples: Samples, rate: int = RATE) -> Path:
@@ -111,73 +100,3 @@ def _goertzel(samples: Samples, hertz: float, rate: int) -> float:
     turns = np.exp(-2j * np.pi * hertz * np.arange(samples.size) / rate)
     energy = float(np.sum(np.square(samples)))
     return float(2 * np.abs(np.sum(samples * turns)) ** 2 / samples.size / energy) if energy else 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """How well a prompt was found in a recording."""
-
-    score: float
-    """0.0 to 1.0: the correlation of its pieces, weighted by energy.
-
-    Of the same file through a call above 0.9; of the same words spoken anew by espeak-ng 0.6 to 0.75 (it
-    puts noise of its own into each utterance: compare with the very file); of other words below 0.35.
-    """
-    at: float
-    """Where it begins in the recording, in seconds."""
-    pieces: tuple[float, ...]
-    """The correlation of each piece that is not silent, in order: shows where sound was lost."""
-
-
-def listen(recording: Samples, prompt: Samples, *, rate: int = RATE) -> Heard:
-    """Looks for the prompt in the recording, wherever it lies."""
-    length = round(PIECE_SECONDS * rate)
-    pieces = [(start, prompt[start : start + length]) for start in range(0, prompt.size, length)]
-    loudest = max((float(np.sum(np.square(piece))) for _, piece in pieces), default=0.0)
-    audible = [
-        (start, piece)
-        for start, piece in pieces
-        if piece.size >= length // 2 and float(np.sum(np.square(piece))) > 0.02 * loudest
-    ]
-    if loudest == 0.0 or not audible:
-        return Heard(score=0.0, at=0.0, pieces=())
-
-    # One loud piece that is surely there says where the prompt lies; the others are looked for around there.
-    loud = sorted(audible, key=lambda one: float(np.sum(np.square(one[1]))))[-ANCHORS:]
-    anchors = [(_best(recording, piece, 0, recording.size), (start, piece)) for start, piece in loud]
-    (at, _), anchor = max(anchors, key=lambda one: one[0][1])
-    offset = at - anchor[0]
-    slack = round(SLACK_SECONDS * rate)
-    scores: dict[int, float] = {}
-    places: dict[int, int] = {}
-    index = [start for start, _ in audible].index(anchor[0])
-    for direction in (audible[index:], audible[index::-1]):
-        here = offset
-        for start, piece in direction:
-            place, score = _best(recording, piece, start + here - slack, start + here + slack)
-            scores[start], places[start] = score, place - start
-            if score > 0.5:
-                here = place - start
-    energies = {start: float(np.sum(np.square(piece))) for start, piece in audible}
-    score = sum(scores[start] * energies[start] for start in scores) / sum(energies.values())
-    first = min(places)
-    return Heard(
-        score=max(0.0, score), at=places[first] / rate, pieces=tuple(scores[start] for start, _ in audible)
-    )
-
-
-def _best(recording: Samples, piece: Samples, low: int, high: int) -> tuple[int, float]:
-    """Where in low..high the piece correlates best, and how well (-1.0 to 1.0)."""
-    low = max(0, low)
-    stretch = recording[low : max(low, high) + piece.size]
-    if stretch.size < piece.size:
-        return low, 0.0
-    size = 1 << (stretch.size + piece.size).bit_length()
-    product = np.fft.irfft(np.fft.rfft(stretch, size) * np.conj(np.fft.rfft(piece, size)), size)
-    products = product[: stretch.size - piece.size + 1]
-    sums = np.concatenate(([0.0], np.cumsum(np.square(stretch))))
-    energies = sums[piece.size :] - sums[: -piece.size]
-    scale = np.sqrt(np.maximum(energies, 1e-9) * np.sum(np.square(piece)))
-    correlations = products / scale
-    best = int(np.argmax(correlations))
-    return low + best, float(correlations[best])

@@ -42,7 +42,7 @@ from voice.webhooks.flows import FlowFetcher, FlowQuestion
 log = logging.getLogger(__name__)
 
 RTP_PORTS_PER_PROCESS = 16
-"""RTP and RTCP of eight legs: twice what the stack's usual build carries, so that a port rests before reuse."""
+"""RTP and RTCP of eight legs: twice what the usual build carries, so that a port rests before reuse."""
 
 SOCKET_PATH_BYTES = 107
 """Linux's bound on the path of a unix socket."""
@@ -73,10 +73,20 @@ class Flows:
 class Node:
     """A running node; `running` makes one."""
 
-    def __init__(self, settings: Settings, edge: Edge, pool: Pool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        edge: Edge,
+        pool: Pool,
+        sounds: SoundLibrary,
+        directory: Callable[[], Directory],
+    ) -> None:
         self._settings = settings
         self.edge = edge
         self.pool = pool
+        self.sounds = sounds
+        self.directory = directory
+        """The configuration that is in force."""
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Takes no new calls; returns when the last one has ended, at the limit, or when `hurry` is set."""
@@ -124,7 +134,7 @@ async def running(
         await undertaker.start(edge.inside_address)
         reload = asyncio.create_task(current.follow(config, settings), name="configuration")
         stack.push_async_callback(_end, reload)
-        yield Node(settings, edge, pool)
+        yield Node(settings, edge, pool, sounds, current.get)
 
 
 def serve(settings: Settings) -> None:
@@ -133,10 +143,15 @@ def serve(settings: Settings) -> None:
     SIGTERM or SIGINT takes no new calls and waits for the running ones, up to the limit; a second
     one ends them with BYE.  Raises what `running` raises.
     """
+    log_to_stderr(settings)
+    asyncio.run(_serve(settings))
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """One line for each event, with the settings' level."""
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
-    asyncio.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
