@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from bench.sip_messages import INVITE
 from sip_config.credentials import ha1_for_all
 from sip_config.model import DigestAlgorithm
-from tests.sip.messages import INVITE
 from voice.sip.challenger import NONCE_SECONDS, Challenger, Outcome, UsedNonces, Verdict
 from voice.sip.digest import answer, digest_response, parse_challenge
 from voice.sip.message import Request, parse_message

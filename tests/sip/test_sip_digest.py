@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
+from bench.sip_messages import INVITE
 from sip_config.credentials import ha1
 from sip_config.model import DigestAlgorithm
-from tests.sip.messages import INVITE
 from voice.sip.digest import (
     NoUsableChallenge,
     answer,

@@ -14,7 +14,8 @@ from typing import Final, TypeVar
 
 import pytest
 
-from tests.sip.messages import BYE, request_with
+from bench.sip_messages import BYE
+from tests.sip.messages import request_with
 from voice.sip.address import parse_name_addr
 from voice.sip.digest import parse_challenge, parse_credentials
 from voice.sip.errors import SipParseError, StreamError

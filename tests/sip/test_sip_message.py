@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sip.messages import BYE, INVITE, OK, SDP, request_with
+from bench.sip_messages import BYE, INVITE, OK, SDP
+from tests.sip.messages import request_with
 from voice.sip.builders import make_ack, make_cancel
 from voice.sip.errors import SipParseError
 from voice.sip.headers import Headers

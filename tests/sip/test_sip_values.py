@@ -71,7 +71,7 @@ def test_where_a_response_goes(text: str, reply_to: tuple[str, int]) -> None:
 def test_bad_via_is_refused(text: str) -> None:
     with pytest.raises(SipParseError) as caught:
         parse_via(text)
-    assert (caught.value.status, caught.value.header) == (400, "Via")
+    assert caught.value.status == 400
 
 
 def test_source_is_written_down() -> None:
@@ -167,8 +167,8 @@ def test_name_addr(text: str, display: str | None, uri: str, params: dict[str, s
 )
 def test_bad_name_addr_is_refused(text: str) -> None:
     with pytest.raises(SipParseError) as caught:
-        parse_name_addr(text, "From")
-    assert (caught.value.status, caught.value.header) == (400, "From")
+        parse_name_addr(text)
+    assert caught.value.status == 400
 
 
 def test_name_addr_is_written_so_that_it_parses_again() -> None:
@@ -192,8 +192,8 @@ def test_params() -> None:
 
 
 def test_numbers() -> None:
-    assert parse_number("0068", 255, "X") == 68
-    assert parse_number("0" * 300 + "7", 255, "X") == 7
+    assert parse_number("0068", 255) == 68
+    assert parse_number("0" * 300 + "7", 255) == 7
     assert parse_cseq("0009 \t INVITE") == CSeq(9, "INVITE")
     assert parse_cseq("2147483647 NEWMETHOD") == CSeq(2**31 - 1, "NEWMETHOD")
     assert parse_max_forwards("255") == 255

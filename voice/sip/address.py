@@ -41,13 +41,9 @@ class NameAddr(NamedTuple):
         return f"{name}<{self.uri}>{params_text(self.params)}"
 
 
-def parse_name_addr(text: str, header: str | None = None) -> NameAddr:
-    """Parses one value of the name-addr or addr-spec form.  Raises SipParseError (400), naming `header`."""
-    try:
-        return _parse_remembered(text) if len(text) <= REMEMBERED_CHARS else _parse(text)
-    except SipParseError as error:
-        error.header = header
-        raise
+def parse_name_addr(text: str) -> NameAddr:
+    """Parses one value of the name-addr or addr-spec form.  Raises SipParseError (400)."""
+    return _parse_remembered(text) if len(text) <= REMEMBERED_CHARS else _parse(text)
 
 
 def _parse(text: str) -> NameAddr:

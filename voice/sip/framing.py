@@ -103,9 +103,9 @@ class StreamFramer:
             raise self._lost(f"{said} Content-Length: where the message ends is unknown", 400)
         text = b" ".join(found[0].split()).decode("utf-8", "surrogateescape")
         try:
-            return parse_number(text, MAX_MESSAGE_BYTES, "Content-Length")
+            return parse_number(text, MAX_MESSAGE_BYTES)
         except SipParseError as error:
-            raise self._lost(str(error), 513 if text.isdigit() else 400) from None
+            raise self._lost(f"Content-Length: {error.problem}", 513 if text.isdigit() else 400) from None
 
     def _lost(self, problem: str, status: int) -> StreamError:
         self._error = StreamError(

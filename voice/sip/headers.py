@@ -156,15 +156,31 @@ class Headers:
 
         Raises SipParseError when the line cannot be split.
         """
-        return self._change_first_value(name, None)
+        key = key_of(name)
+        if key not in self._keys:
+            return None
+        at = self._keys.index(key)
+        text = _value(self._lines[at])
+        values = split_list(text) if key in LISTS else [text]
+        if len(values) > 1:
+            self._lines[at] = f"{long_name(key)}: {', '.join(values[1:])}"
+        else:
+            del self._keys[at], self._lines[at]
+        return values[0] if values else None
 
     def replace_first_value(self, name: str, value: str) -> str | None:
         """Puts the value in the place of the first single value and returns that; None: there was none.
 
         Raises SipParseError when the line cannot be split.
         """
-        _field(name, value)
-        return self._change_first_value(name, value)
+        key, line = _field(name, value)
+        if key not in self._keys:
+            return None
+        at = self._keys.index(key)
+        old = _value(self._lines[at])
+        values = split_list(old) if key in LISTS else [old]
+        self._lines[at] = ", ".join([line, *values[1:]])
+        return values[0] if values else None
 
     def append_to_first(self, name: str, suffix: str) -> None:
         """Appends text, such as ``;tag=...``, to the first line of that name, which is left as it came.
@@ -238,21 +254,6 @@ class Headers:
         if count <= 1:
             return [self._lines[keys.index(key)]] if count else []
         return [line for own, line in zip(keys, self._lines, strict=True) if own == key]
-
-    def _change_first_value(self, name: str, new: str | None) -> str | None:
-        key = key_of(name)
-        if key not in self._keys:
-            return None
-        at = self._keys.index(key)
-        text = _value(self._lines[at])
-        values = split_list(text) if key in LISTS else [text]
-        old, rest = (values[0], values[1:]) if values else (None, [])
-        kept = rest if new is None else [new, *rest]
-        if kept:
-            self._lines[at] = f"{long_name(key)}: {', '.join(kept)}"
-        else:
-            del self._keys[at], self._lines[at]
-        return old
 
     def _keep(self, wanted: Callable[[int, str], bool]) -> None:
         kept = [index for index, key in enumerate(self._keys) if wanted(index, key)]

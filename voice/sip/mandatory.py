@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from voice.sip.address import NameAddr, parse_name_addr
 from voice.sip.errors import SipParseError
 from voice.sip.header_names import TCHARS
 from voice.sip.headers import split_list
@@ -37,17 +36,9 @@ def first_via(text: str) -> Via:
     if "," in text:
         values = split_list(text)
         if len(values) > MAX_VIAS:
-            raise SipParseError(f"there are more than {MAX_VIAS} values", header="Via", status=513)
+            raise SipParseError(f"there are more than {MAX_VIAS} values", status=513)
         text = values[0] if values else ""
     return parse_via(text)
-
-
-def parse_from(text: str) -> NameAddr:
-    return parse_name_addr(text, "From")
-
-
-def parse_to(text: str) -> NameAddr:
-    return parse_name_addr(text, "To")
 
 
 def parse_cseq(text: str) -> CSeq:
@@ -56,26 +47,26 @@ def parse_cseq(text: str) -> CSeq:
         return CSeq(int(digits), method)
     match = _CSEQ.fullmatch(text)
     if match is None:
-        raise SipParseError(f"not a number and a method: {text[:80]!r}", header="CSeq")
-    return CSeq(parse_number(match[1], MAX_CSEQ, "CSeq"), match[2])
+        raise SipParseError(f"not a number and a method: {text[:80]!r}")
+    return CSeq(parse_number(match[1], MAX_CSEQ), match[2])
 
 
 def parse_call_id(text: str) -> str:
     if _CALL_ID.fullmatch(text) is None:
-        raise SipParseError(f"not a word, or two with @ between: {text[:80]!r}", header="Call-ID")
+        raise SipParseError(f"not a word, or two with @ between: {text[:80]!r}")
     return text
 
 
 def parse_max_forwards(text: str) -> int:
-    return parse_number(text, 255, "Max-Forwards")
+    return parse_number(text, 255)
 
 
-def parse_number(text: str, largest: int, header: str) -> int:
+def parse_number(text: str, largest: int) -> int:
     """A number without sign; `int` alone would take spaces, underscores, other scripts, and 65,000 digits."""
     if not (text.isascii() and text.isdigit()):
-        raise SipParseError(f"not a number: {text[:80]!r}", header=header)
+        raise SipParseError(f"not a number: {text[:80]!r}")
     digits = text.lstrip("0") or "0"
     number = int(digits) if len(digits) <= 10 else largest + 1
     if number > largest:
-        raise SipParseError(f"{text[:40]} is more than {largest}", header=header)
+        raise SipParseError(f"{text[:40]} is more than {largest}")
     return number

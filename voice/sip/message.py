@@ -21,10 +21,8 @@ from voice.sip.mandatory import (
     first_via,
     parse_call_id,
     parse_cseq,
-    parse_from,
     parse_max_forwards,
     parse_number,
-    parse_to,
 )
 from voice.sip.uri import SipUri, parse_uri
 from voice.sip.via import MAGIC_COOKIE, Via, parse_via
@@ -35,6 +33,7 @@ MAX_HEADER_LINES: Final = 256
 """Folded lines count each.  A request after 70 hops has some 90, the largest of RFC 4475 has 43."""
 MAX_HEADER_LINE_BYTES: Final = 16_384
 """An Identity header or a long Record-Route line takes 2 to 4 kB."""
+
 _T = TypeVar("_T")
 
 # Control characters other than tab: only CRLF ends a line, and none may stand inside one (`_check_controls`).
@@ -70,15 +69,15 @@ class _Message:
     @property
     def vias(self) -> list[Via]:
         """All Vias, topmost first."""
-        return [parse_via(value) for value in self.headers.values("via")]
+        return self._all("via", parse_via)
 
     @property
     def from_(self) -> NameAddr:
-        return self._typed("from", parse_from)
+        return self._typed("from", parse_name_addr)
 
     @property
     def to(self) -> NameAddr:
-        return self._typed("to", parse_to)
+        return self._typed("to", parse_name_addr)
 
     @property
     def cseq(self) -> CSeq:
@@ -97,7 +96,7 @@ class _Message:
 
     @property
     def contacts(self) -> list[NameAddr]:
-        return self._name_addrs("contact")
+        return self._all("contact", parse_name_addr)
 
     @property
     def contact(self) -> NameAddr | None:
@@ -107,14 +106,18 @@ class _Message:
 
     @property
     def routes(self) -> list[NameAddr]:
-        return self._name_addrs("route")
+        return self._all("route", parse_name_addr)
 
     @property
     def record_routes(self) -> list[NameAddr]:
-        return self._name_addrs("record-route")
+        return self._all("record-route", parse_name_addr)
 
-    def _name_addrs(self, key: str) -> list[NameAddr]:
-        return [parse_name_addr(value, long_name(key)) for value in self.headers.values(key)]
+    def _all(self, key: str, parse: Callable[[str], _T]) -> list[_T]:
+        try:
+            return [parse(value) for value in self.headers.values(key)]
+        except SipParseError as error:
+            error.header = long_name(key)
+            raise
 
     def _typed(self, key: str, parse: Callable[[str], _T]) -> _T:
         line = self.headers.first_line(key)
@@ -124,7 +127,11 @@ class _Message:
         if known is not None and known[0] is line:
             value: _T = known[1]
             return value
-        value = parse(line.partition(":")[2].strip(" \t"))
+        try:
+            value = parse(line.partition(":")[2].strip(" \t"))
+        except SipParseError as error:
+            error.header = long_name(key)
+            raise
         self._cache[key] = (line, value)
         return value
 
@@ -240,11 +247,17 @@ def _parse(data: bytes) -> Request | Response:
         message = _parse_request_line(start)
     keys, values = _split_fields(lines)
     message.headers = Headers.received(keys, lines)
-    if len(set(keys)) != len(keys):
-        _check_repeats(keys, values)
+    # Nearly every message repeats Via alone, and is not looked at again for what must stand once.
+    vias = keys.count("via")
+    if len(keys) - len(set(keys)) >= vias:
+        _check_repeats(keys)
+    if vias > 1 and vias + head.count(b",") > MAX_VIAS:
+        _check_vias(keys, values)
     _check_mandatory(message, keys, lines, values)
-    length = values[keys.index("content-length")] if "content-length" in keys else None
-    message.body = _cut_body(data[end + 4 :], length)
+    body = data[end + 4 :]
+    if "content-length" in keys:
+        body = _cut_body(body, values[keys.index("content-length")].strip(" \t"))
+    message.body = body
     return message
 
 
@@ -304,14 +317,16 @@ def _parse_request_line(line: str) -> Request:
         raise SipParseError(f"not a method: {method[:80]!r}")
     request = Request(method, uri)
     try:
-        parsed = request.sip_uri
+        parsed = parse_uri(uri)
     except SipParseError as error:
         # Another scheme is no fault of the message: the application answers 416 (RFC 3261 section 8.2.2.1).
         if error.status == 416:
             return request
+        error.header = "Request-URI"
         raise
     if parsed.headers:
         raise SipParseError("header fields after ? are not allowed here", header="Request-URI")
+    request._cache[""] = uri, parsed
     return request
 
 
@@ -333,14 +348,16 @@ def _check_version(version: str) -> None:
     raise SipParseError(f"not a SIP version: {version[:80]!r}")
 
 
-def _check_repeats(keys: list[str], values: list[str]) -> None:
+def _check_repeats(keys: list[str]) -> None:
     for key in _ONCE:
         if keys.count(key) > 1:
             raise SipParseError("the header is given more than once", header=long_name(key))
-    if keys.count("via") > 1:
-        vias = sum(value.count(",") + 1 for key, value in zip(keys, values, strict=True) if key == "via")
-        if vias > MAX_VIAS:
-            raise SipParseError(f"there are more than {MAX_VIAS} values", header="Via", status=513)
+
+
+def _check_vias(keys: list[str], values: list[str]) -> None:
+    vias = sum(value.count(",") + 1 for key, value in zip(keys, values, strict=True) if key == "via")
+    if vias > MAX_VIAS:
+        raise SipParseError(f"there are more than {MAX_VIAS} values", header="Via", status=513)
 
 
 def _check_mandatory(
@@ -349,13 +366,17 @@ def _check_mandatory(
     """Parses what every message must have into the message's cache."""
     cache = message._cache
     for key, parse in _MANDATORY:
-        if key not in keys:
-            raise SipParseError("the header is missing", header=long_name(key))
-        at = keys.index(key)
-        cache[key] = lines[at], parse(values[at].strip(" \t"))
-    if "max-forwards" in keys:
-        at = keys.index("max-forwards")
-        cache["max-forwards"] = lines[at], parse_max_forwards(values[at].strip(" \t"))
+        try:
+            at = keys.index(key)
+        except ValueError:
+            if key == "max-forwards":
+                continue
+            raise SipParseError("the header is missing", header=long_name(key)) from None
+        try:
+            cache[key] = lines[at], parse(values[at].strip(" \t"))
+        except SipParseError as error:
+            error.header = long_name(key)
+            raise
     if cache["via"][1].branch == MAGIC_COOKIE:
         raise SipParseError(f"the branch is {MAGIC_COOKIE} with nothing behind it", header="Via")
     if isinstance(message, Request) and cache["cseq"][1].method != message.method:
@@ -364,21 +385,24 @@ def _check_mandatory(
         )
 
 
-def _cut_body(rest: bytes, content_length: str | None) -> bytes:
-    if content_length is None:
-        return rest
-    length = parse_number(content_length.strip(" \t"), MAX_MESSAGE_BYTES, "Content-Length")
+def _cut_body(rest: bytes, content_length: str) -> bytes:
+    try:
+        length = parse_number(content_length, MAX_MESSAGE_BYTES)
+    except SipParseError as error:
+        error.header = "Content-Length"
+        raise
     if length > len(rest):
         raise SipParseError(f"{length} bytes are announced, {len(rest)} came", header="Content-Length")
-    return rest[:length] if length < len(rest) else rest
+    return rest[:length]
 
 
 _MANDATORY: Final[tuple[tuple[str, Callable[[str], object]], ...]] = (
     ("via", first_via),
-    ("from", parse_from),
-    ("to", parse_to),
+    ("from", parse_name_addr),
+    ("to", parse_name_addr),
     ("call-id", parse_call_id),
     ("cseq", parse_cseq),
+    ("max-forwards", parse_max_forwards),
 )
 
 

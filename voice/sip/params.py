@@ -37,9 +37,8 @@ def parse_params(text: str) -> dict[str, str | None]:
     if _PLAIN.fullmatch(text) is None:
         count = _parse_slowly(text.rstrip(" \t"), params)
     else:
-        parts = text[1:].split(";")
-        count = len(parts)
-        for part in parts:
+        count = text.count(";")
+        for part in text[1:].split(";"):
             name, equals, value = part.partition("=")
             params[name.lower()] = value if equals else None
     if len(params) != count:
@@ -79,7 +78,7 @@ def params_text(params: Params) -> str:
     for name, value in params.items():
         if value is None:
             text += f";{name}"
-        elif _BARE.fullmatch(value):
+        elif value.isalnum() or _BARE.fullmatch(value):
             text += f";{name}={value}"
         else:
             text += f";{name}={quote(value)}"

@@ -17,7 +17,7 @@ MAX_URI_CHARS: Final = 8_192
 """Longest URI that is looked at: far above any real one (the longest of RFC 4475 has 345)."""
 REMEMBERED: Final = 4_096
 REMEMBERED_CHARS: Final = 256
-"""How many parsed values are remembered, and how long their text may be: 1 MB at most.
+"""How many parsed values are remembered, and how long their text may be: a few MB at most.
 
 The fourteen messages of a call that an edge sees repeat one From, two Tos and a few URIs.
 """

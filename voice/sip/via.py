@@ -83,13 +83,14 @@ class Via(NamedTuple):
         params = dict(self.params)
         if "rport" in params:
             params["rport"] = str(port)
-        elif self.address == address:
-            if "received" not in params:
-                return self
+            params["received"] = address
+        elif self.address != address:
+            params["received"] = address
+        elif "received" in params:
             del params["received"]
-            return self._replace(params=params)
-        params["received"] = address
-        return self._replace(params=params)
+        else:
+            return self
+        return Via(self.protocol, self.transport, self.host, self.port, params)
 
     def __str__(self) -> str:
         sent_by = self.host if self.port is None else f"{self.host}:{self.port}"
@@ -102,19 +103,15 @@ def parse_via(text: str) -> Via:
     if match is None:
         match = _VIA.fullmatch(_compact(text))
         if match is None:
-            raise SipParseError(f"not a Via value: {text[:80]!r}", header="Via")
+            raise SipParseError(f"not a Via value: {text[:80]!r}")
     protocol, transport, host, port, params = match.groups()
-    try:
-        return Via(
-            protocol,
-            transport.upper(),
-            checked_host(host),
-            None if port is None else checked_port(port),
-            parse_params(params) if params else {},
-        )
-    except SipParseError as error:
-        error.header = "Via"
-        raise
+    return Via(
+        protocol,
+        transport.upper(),
+        checked_host(host),
+        None if port is None else checked_port(port),
+        parse_params(params) if params else {},
+    )
 
 
 def _compact(text: str) -> str:
