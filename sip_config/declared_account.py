@@ -154,20 +154,17 @@ class AccountReader:
                 account_id=self._id,
                 label=label,
                 acl_ids=section.each("acls", self._acl),
-                algorithms=self._algorithms(section, usual.algorithms),
+                algorithms=section.each(
+                    "algorithms",
+                    lambda word: word_of(DigestAlgorithm, word),
+                    usual.algorithms,
+                    if_empty="List at least one, such as MD5, or leave the key out.",
+                ),
                 home_region=section.choice("home_region", Region.EU),
                 callflow_id=callflow_id,
                 callflow_url=callflow_url,
             )
             section.reject_unknown()
-
-    def _algorithms(
-        self, section: Section, usual: tuple[DigestAlgorithm, ...]
-    ) -> tuple[DigestAlgorithm, ...]:
-        algorithms = section.each("algorithms", lambda written: word_of(DigestAlgorithm, written), usual)
-        if not algorithms and section.has("algorithms"):
-            section.fault("algorithms", "A challenge needs an algorithm.", "List at least one, such as MD5.")
-        return algorithms
 
     def numbers(self) -> Iterator[Number]:
         for written, section in self._section.sections("numbers", words.own_number):

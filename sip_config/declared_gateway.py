@@ -20,13 +20,6 @@ def read_gateways(section: Section, *, owner: str | None) -> Iterator[Gateway]:
 def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
     called = name if owner is None else f"{owner}/{name}"
     usual = Gateway(id="", account_id=None, name=name, host="")
-    prefixes = section.each("prefixes", words.prefix, usual.prefixes)
-    if not prefixes and section.has("prefixes"):
-        section.fault(
-            "prefixes",
-            "A gateway without prefixes carries nothing.",
-            'Leave the key out, or list "" for all numbers.',
-        )
     gateway = Gateway(
         id=f"gateway {called}",
         account_id=None if owner is None else AccountId(f"account {owner}"),
@@ -34,7 +27,16 @@ def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
         host=section.fitting("host", words.host, "", required=True),
         port=section.integer("port", usual.port, least=1, most=65_535),
         transport=section.choice("transport", usual.transport),
-        prefixes=tuple(sorted(prefixes)),
+        prefixes=tuple(
+            sorted(
+                section.each(
+                    "prefixes",
+                    words.prefix,
+                    usual.prefixes,
+                    if_empty='Leave the key out, or list "", for a gateway that carries every number.',
+                )
+            )
+        ),
         priority=section.integer("priority", usual.priority, least=0, most=1_000_000),
         username=section.fitting("username", words.username, None),
         password=section.fitting("password", words.secret, None),

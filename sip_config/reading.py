@@ -29,6 +29,7 @@ _TYPE_NAMES: Final = {
     dict: "a table",
 }
 _TRUE: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_LONGEST_STEP: Final = 80
 ENVIRONMENT: Final = "environment"
 
 
@@ -131,11 +132,18 @@ class Section:
         found = self._typed(key, bool)
         return default if found is None else bool(found.value)
 
-    def each(self, key: str, convert: Callable[[str], T], default: Sequence[T] = ()) -> tuple[T, ...]:
-        """An array of texts, each converted; one that occurs twice is a fault."""
+    def each(
+        self, key: str, convert: Callable[[str], T], default: Sequence[T] = (), *, if_empty: str = ""
+    ) -> tuple[T, ...]:
+        """An array of texts, each converted; one that occurs twice is a fault.
+
+        So is an empty array, when `if_empty` gives the remedy.
+        """
         found = self._typed(key, list)
         if found is None:
             return tuple(default)
+        if if_empty and not found.value:
+            self._note(key, found, "This array is empty.", if_empty)
         converted: list[T] = []
         for position, element in enumerate(found.value):
             try:
@@ -282,7 +290,8 @@ def dotted(path: Path) -> str:
         if isinstance(step, int):
             written += f"[{step}]"
         else:
-            name = step if _BARE.fullmatch(step) else f'"{step[:80]}"'
+            short = step if len(step) <= _LONGEST_STEP else f"{step[:_LONGEST_STEP]}…"
+            name = short if _BARE.fullmatch(step) else f'"{short}"'
             written += f".{name}" if written else name
     return written
 

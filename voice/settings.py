@@ -120,8 +120,6 @@ class FetchSettings:
     max_redirects: int = 3
     allow_private_networks: bool = False
     """Whether customers' URLs may lead to private addresses: for nodes that serve their own company."""
-    max_flow_bytes: int = 32_768
-    """Of a fetched callflow; what the parser takes at most."""
     max_sound_bytes: int = 20_971_520
     """Of a sound to play: 20 MiB."""
     sound_seconds: float = 15.0

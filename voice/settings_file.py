@@ -141,7 +141,6 @@ def _read_fetch(section: Section) -> FetchSettings:
         connect_seconds=section.number("connect_seconds", usual.connect_seconds, least=0.1, most=120),
         max_redirects=section.integer("max_redirects", usual.max_redirects, least=0, most=20),
         allow_private_networks=section.boolean("allow_private_networks", usual.allow_private_networks),
-        max_flow_bytes=section.integer("max_flow_bytes", usual.max_flow_bytes, least=256, most=32_768),
         max_sound_bytes=section.integer(
             "max_sound_bytes", usual.max_sound_bytes, least=1_024, most=1_073_741_824
         ),

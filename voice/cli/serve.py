@@ -10,6 +10,7 @@ import typer
 
 from voice.cli.apply import apply_declaration, shown_change
 from voice.cli.output import print_line
+from voice.cli.session import CommandFailed
 from voice.config_file import read_config_file
 
 
@@ -25,6 +26,15 @@ def serve(
         for change in apply_declaration(read):
             print_line(shown_change(change))
     # Imported here: no other command needs the media stack.
+    from voice.node import NodeError
     from voice.node import serve as run_node
 
-    run_node(read.settings)
+    try:
+        run_node(read.settings)
+    except NodeError as fault:
+        raise CommandFailed(str(fault)) from None
+    except OSError as fault:
+        raise CommandFailed(
+            f"The node cannot run: {fault}. "
+            "If an address is in use, stop what uses it, or change it in [node.sip]."
+        ) from None
