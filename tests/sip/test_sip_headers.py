@@ -123,6 +123,17 @@ def test_copy_is_apart() -> None:
     assert "X" not in headers
 
 
+def test_headers_are_rewritten_in_one_pass() -> None:
+    headers = Headers.received(["via", "to", "via", "x-own"], ["v:  a", "To: b", "VIA :c", "X-Own: d"])
+    first = [("Record-Route", "<sip:us;lr>")]
+    out = headers.rewritten(first, {"via": "new", "to": None, "from": "unused"})
+    assert out.text() == "Record-Route: <sip:us;lr>\r\nVia: new\r\nX-Own: d"
+    assert headers.lines("Via") == ["a", "c"]
+    for bad in ([("X", "a\r\nY: z")], first):
+        with pytest.raises(ValueError, match="CR, LF or NUL"):
+            headers.rewritten(bad, {"via": "a\nb"})
+
+
 def test_lines_are_copied_as_they_came() -> None:
     source = Headers.received(["via", "to", "via"], ["v:  a", "To: b\0", "VIA :c"])
     target = Headers()

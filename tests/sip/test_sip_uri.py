@@ -55,13 +55,6 @@ def test_tel() -> None:
     )
 
 
-def test_parameters_are_changed_in_a_copy() -> None:
-    uri = parse_uri("sip:a@b;lr;Transport=udp")
-    assert str(uri.with_param("transport", "tcp")) == "sip:a@b;lr;transport=tcp"
-    assert str(uri.without_param("lr").with_param("ob", None)) == "sip:a@b;Transport=udp;ob"
-    assert str(uri) == "sip:a@b;lr;Transport=udp"
-
-
 @pytest.mark.parametrize(
     "text",
     [

@@ -230,10 +230,6 @@ class Headers:
         """The lines as they are sent, without the CRLF after the last."""
         return "\r\n".join(self._lines)
 
-    def count(self, name: str) -> int:
-        """How many lines have that name."""
-        return self._keys.count(key_of(name))
-
     def __contains__(self, name: str) -> bool:
         return key_of(name) in self._keys
 

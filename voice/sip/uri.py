@@ -99,16 +99,6 @@ class SipUri(NamedTuple):
                 return "" if value is None else unescape(value)
         return None
 
-    def with_param(self, name: str, value: str | None) -> SipUri:
-        """This URI with the parameter set, replacing one of that name."""
-        return self._replace(params=(*self._params_but(name), (name, value)))
-
-    def without_param(self, name: str) -> SipUri:
-        return self._replace(params=self._params_but(name))
-
-    def _params_but(self, name: str) -> Params:
-        return tuple(pair for pair in self.params if _plain(pair[0]) != name)
-
     def __str__(self) -> str:
         text = self.scheme + ":"
         if self.user is not None:
