@@ -65,7 +65,12 @@ def test_where_a_response_goes(text: str, reply_to: tuple[str, int]) -> None:
             "SIP/2.0/UDP 2001:db8::1",
             "SIP/2.0/UDP h;x=<",
         ),
-        *('SIP/2.0/UDP h;x="', "SIP/2.0/UDP h;branch=a b", "SIP/2.0/UDP h, SIP/2.0/UDP i"),
+        *(
+            'SIP/2.0/UDP h;x="',
+            "SIP/2.0/UDP h;branch=a b",
+            "SIP/2.0/UDP h;branch;rport",
+            "SIP/2.0/UDP h, SIP/2.0/UDP i",
+        ),
     ],
 )
 def test_bad_via_is_refused(text: str) -> None:
@@ -152,6 +157,8 @@ def test_name_addr(text: str, display: str | None, uri: str, params: dict[str, s
             "<sip:a@b>;",
             "<sip:a@b>;tag=",
             "<sip:a@b>;tag=1;tag=2",
+            "<sip:a@b>;tag",
+            "sip:a@b;x;tag",
             "<sip:a@b>;tag=1;TAG=1",
         ),
         *(

@@ -66,5 +66,10 @@ _NO_PARAMS: Final[Params] = MappingProxyType({})
 
 
 def _params(text: str | None) -> Params:
+    if not text:
+        return _NO_PARAMS
+    params = parse_params(text)
+    if params.get("tag", "") is None:
+        raise SipParseError("the tag has no value")
     # Read-only, because a remembered value is shared.
-    return MappingProxyType(parse_params(text)) if text else _NO_PARAMS
+    return MappingProxyType(params)

@@ -105,13 +105,11 @@ def parse_via(text: str) -> Via:
         if match is None:
             raise SipParseError(f"not a Via value: {text[:80]!r}")
     protocol, transport, host, port, params = match.groups()
-    return Via(
-        protocol,
-        transport.upper(),
-        checked_host(host),
-        None if port is None else checked_port(port),
-        parse_params(params) if params else {},
-    )
+    values = parse_params(params) if params else {}
+    if values.get("branch", "") is None:
+        raise SipParseError("the branch has no value")
+    number = None if port is None else checked_port(port)
+    return Via(protocol, transport.upper(), checked_host(host), number, values)
 
 
 def _compact(text: str) -> str:
