@@ -24,8 +24,9 @@ from voice.edge.server import Edge
 from voice.edge.settings import EdgeSettings, Listen
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
+from voice.pool.fleet import PoolSettings
 from voice.pool.orders import CallOrder
-from voice.pool.pool import Pool, PoolSettings
+from voice.pool.pool import Pool
 from voice.pool.undertaker import Undertaker
 from voice.records import Journal, Record
 from voice.settings import Settings

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from callflows.model import Utterance
 from callflows.ports import Prompt, Unavailable
 from tests.audio import tone, write_wav
+from tests.notes import Notes
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
+from voice.pool.fleet import PoolSettings
 from voice.pool.orders import CallOrder, DialPlan, Seat
-from voice.pool.pool import Pool, PoolSettings
+from voice.pool.pool import Pool
 from voice.pool.undertaker import Undertaker
-from voice.records import Record
-
-PATIENCE_SECONDS = 20.0
-
-R = TypeVar("R")
 
 GREET_AND_RECORD = """
 <callflow><steps>
@@ -47,31 +42,6 @@ GREET_TWICE = """
   <step id="three" action="say"><language>en-GB</language><voice>male</voice><text>Three.</text></step>
 </steps></callflow>
 """
-
-
-class Notes:
-    """A `Journal` whose records can be waited for."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self._more = asyncio.Event()
-
-    def write(self, record: Record) -> None:
-        self.records.append(record)
-        self._more.set()
-
-    async def first(self, kind: type[R], fits: Callable[[R], bool] = lambda _: True) -> R:
-        """The first record of a kind that fits, waited for."""
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while True:
-                    for record in self.records:
-                        if isinstance(record, kind) and fits(record):
-                            return record
-                    self._more.clear()
-                    await self._more.wait()
-        except TimeoutError:
-            raise AssertionError(f"no fitting {kind.__name__} in {self.records}") from None
 
 
 class OneSound:

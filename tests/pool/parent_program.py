@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.pool.conftest import GREET_TWICE, OneFlow, OneSound, StraightDesk, order_for, process_config
 from voice.pool.desk import Desk
-from voice.pool.pool import Pool, PoolSettings
+from voice.pool.fleet import PoolSettings
+from voice.pool.pool import Pool
 from voice.pool.undertaker import Undertaker
 from voice.records import Record
 

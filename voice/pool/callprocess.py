@@ -98,6 +98,7 @@ class CallProcess:
 
     def __init__(self, config: ProcessConfig, legs: int, rtp_port: int) -> None:
         self._rtp_port = rtp_port
+        self._zygote = os.getppid()
         self._engine = PjEngine(config.media(rtp_port, legs), self._arrived)
         self._link = ParentLink(config.parent_socket, self._hello, self._heard)
         self._expected: dict[str, CallOrder] = {}
@@ -136,6 +137,7 @@ class CallProcess:
         host, port = self._engine.address
         return Hello(
             pid=os.getpid(),
+            zygote=self._zygote,
             host=host,
             port=port,
             rtp_port=self._rtp_port,

@@ -19,6 +19,7 @@ class LiveParty:
         self.early = asyncio.Event()
         """Sound came before the answer."""
         self.answered = asyncio.Event()
+        self._sound = False
         self.gone: asyncio.Future[Gone] = asyncio.get_running_loop().create_future()
         self.on_digit: Callable[[str], None] | None = None
         self.leg_id = ""
@@ -30,10 +31,14 @@ class LiveParty:
     def hear(self, event: LegEvent) -> None:
         """Takes what the media stack says of this leg."""
         match event:
-            case Progress(status=180 | 181 | 182 | 183):
+            case Progress():
                 self.ringing.set()
-            case MediaUp() if not self.answered.is_set():
-                self.early.set()
+                # The stack tells of sound before it tells which response brought it: a provisional
+                # one, which is told next, or the 2xx.
+                if self._sound:
+                    self.early.set()
+            case MediaUp():
+                self._sound = True
             case Established():
                 self._target = event.headers.get("x-trunkflow-target", self._target)
                 self.leg_id = event.headers.get("x-trunkflow-leg", "")

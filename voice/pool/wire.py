@@ -34,6 +34,8 @@ class Hello(Message, tag=True):
     """The first message.  `calls` are the orders still running, for a parent that is new to them."""
 
     pid: int
+    zygote: int
+    """Process id of the zygote that forked it."""
     host: str
     port: int
     rtp_port: int

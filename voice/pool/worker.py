@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class RunningCall:
     started: bool = False
     """Something was told about it: its INVITE has arrived."""
     ended: bool = False
+    since: float = field(default_factory=time.monotonic)
     """Its CallEnded is on record."""
     dialogs: dict[str, DialogFacts] = field(default_factory=dict)
     """By SIP Call-ID."""

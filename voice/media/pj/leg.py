@@ -293,8 +293,9 @@ class PjLeg:
         def work() -> None:
             self._live()
             peer._live()
-            self._peers.append(peer)
-            peer._peers.append(self)
+            if peer not in self._peers:
+                self._peers.append(peer)
+                peer._peers.append(self)
             self._join()
 
         await self.thread.run(work)

@@ -5,12 +5,18 @@ pjsua2: its own process, its own sockets.  What happens is printed as a JSON obj
 
     python -m voice.media.pj.phone call URI --proxy HOST:PORT --user U --password P --play a.wav
     python -m voice.media.pj.phone answer --port 0 --play a.wav --record b.wav
+
+With ``--obey`` it also does what standard input says, a command per line: ``answer STATUS``, ``hangup``,
+``hold``, ``resume``, ``digits 12#``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
+import select
 import sys
 import time
 
@@ -68,6 +74,26 @@ class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
         say("digit", digit=prm.digit)
 
+    def reply(self, status: int) -> None:
+        """Answers an incoming call with this status."""
+        param = pj.CallOpParam()
+        param.statusCode = status
+        self.answer(param)
+
+    def send_digits(self, digits: str) -> None:
+        param = pj.CallSendDtmfParam()
+        param.digits = digits
+        by_info = self._phone.options.digits_by == "info"
+        param.method = pj.PJSUA_DTMF_METHOD_SIP_INFO if by_info else pj.PJSUA_DTMF_METHOD_RFC2833
+        self.sendDtmf(param)
+
+    def resume(self) -> None:
+        """Ends a hold."""
+        param = pj.CallOpParam(True)
+        param.opt.videoCount = 0
+        param.opt.flag = pj.PJSUA_CALL_UNHOLD
+        self.reinvite(param)
+
     def close(self) -> None:
         for thing in (self._player, self._recorder, self):
             if thing is not None:
@@ -90,6 +116,9 @@ class Phone:
         self.options = options
         self.answered_at: float | None = None
         self.call: PhoneCall | None = None
+        self._answer_at = math.inf
+        self._heard = ""
+        """The beginning of a command whose end has not been read."""
         self._endpoint = create_quietly()
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
@@ -136,17 +165,15 @@ class Phone:
 
     def take(self, call_id: int, message: str) -> None:
         call = PhoneCall(self, call_id)
-        param = pj.CallOpParam()
-        param.statusCode = 486 if self.call is not None else self.options.status
+        status = 486 if self.call is not None else self.options.status
         if self.call is None:
             self.call = call
         say("incoming", invite=message)
-        if self.options.ring:
-            ringing = pj.CallOpParam()
-            ringing.statusCode = 180
-            call.answer(ringing)
-            self._poll_for(self.options.ring)
-        call.answer(param)
+        if status == 486 or not self.options.ring:
+            call.reply(status)
+        else:
+            call.reply(180)
+            self._answer_at = time.monotonic() + self.options.ring
 
     def run(self) -> int:
         """Until the call has ended; the exit status is 0 when it was answered."""
@@ -154,9 +181,14 @@ class Phone:
         digits = self.options.digits
         while time.monotonic() < deadline and (self.call is None or self.call.status is None):
             self._endpoint.libHandleEvents(POLL_MS)
+            if self.call is not None and time.monotonic() > self._answer_at:
+                self._answer_at = math.inf
+                self.call.reply(self.options.status)
             talked = 0.0 if self.answered_at is None else time.monotonic() - self.answered_at
+            if self.options.obey:
+                self._obey()
             if digits and talked > self.options.digits_after and self.call is not None:
-                self.call.dialDtmf(digits)
+                self.call.send_digits(digits)
                 digits = ""
             if self.call is not None and self.options.talk and talked > self.options.talk:
                 self.options.talk = 0.0
@@ -165,6 +197,36 @@ class Phone:
         self._close()
         say("ended", status=status, answered=self.answered_at is not None)
         return 0 if self.answered_at is not None else 1
+
+    def _obey(self) -> None:
+        """Does what standard input says, if it says anything."""
+        while select.select([sys.stdin], [], [], 0)[0]:
+            data = os.read(sys.stdin.fileno(), 4096)
+            if not data:
+                self.options.obey = False
+                return
+            *lines, self._heard = (self._heard + data.decode()).split("\n")
+            for line in lines:
+                self._do(*line.split())
+
+    def _do(self, order: str, argument: str = "") -> None:
+        call = self.call
+        if call is None or call.status is not None:
+            say("ignored", order=order)
+            return
+        match order:
+            case "answer":
+                call.reply(int(argument))
+            case "hangup":
+                call.hangup(pj.CallOpParam())
+            case "hold":
+                call.setHold(pj.CallOpParam(True))
+            case "resume":
+                call.resume()
+            case "digits":
+                call.send_digits(argument)
+            case _:
+                raise ValueError(f"there is no command {order!r}")
 
     def _poll_for(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -198,10 +260,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--loop", action="store_true", help="play it again and again")
     parser.add_argument("--record", help="WAV file for what is heard")
     parser.add_argument("--digits", default="", help="DTMF to send")
+    parser.add_argument("--digits-by", choices=("rtp", "info"), default="rtp", help="RFC 4733 or SIP INFO")
     parser.add_argument("--digits-after", type=float, default=1.0, help="seconds after the answer")
     parser.add_argument("--ring", type=float, default=0.0, help="seconds of 180 before the answer")
     parser.add_argument("--status", type=int, default=200, help="what an incoming call is answered with")
     parser.add_argument("--talk", type=float, default=0.0, help="hang up so many seconds after the answer")
+    parser.add_argument("--obey", action="store_true", help="take commands from standard input")
     parser.add_argument(
         "--limit", type=float, default=60.0, help="end whatever happens after so many seconds"
     )
