@@ -36,12 +36,13 @@ def apply(
     changes = apply_declaration(read, dry_run=dry_run)
     for change in changes:
         print_line(shown_change(change))
+    count = "1 change" if len(changes) == 1 else f"{len(changes)} changes"
     if not changes:
         print_line("Nothing to change.")
     elif dry_run:
-        print_line(f"{len(changes)} changes; none was made (--dry-run).")
+        print_line(f"{count} to make; nothing was changed (--dry-run).")
     else:
-        print_line(f"{len(changes)} changes made.")
+        print_line(f"{count} made.")
 
 
 def apply_declaration(read: ConfigFile, *, dry_run: bool = False) -> tuple[Change, ...]:
