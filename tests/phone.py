@@ -19,6 +19,7 @@ class Phone:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.events: list[dict[str, Any]] = []
+        self._over = False
         self._more = asyncio.Condition()
         self._reader = asyncio.create_task(self._read())
 
@@ -28,31 +29,34 @@ class Phone:
             async with self._more:
                 self.events.append(json.loads(line))
                 self._more.notify_all()
-
-    async def event(self, kind: str, **facts: object) -> dict[str, Any]:
-        """The first event of this kind with these facts, waited for."""
-
-        def found() -> dict[str, Any] | None:
-            return next(
-                (
-                    event
-                    for event in self.events
-                    if event["event"] == kind and all(event.get(key) == value for key, value in facts.items())
-                ),
-                None,
-            )
-
         async with self._more:
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    await self._more.wait_for(lambda: found() is not None)
-            except TimeoutError:
-                raise AssertionError(
-                    f"no {kind} {facts} within {PATIENCE_SECONDS:g} s: {self.events}"
-                ) from None
-        event = found()
-        assert event is not None
-        return event
+            self._over = True
+            self._more.notify_all()
+
+    def heard(self, kind: str, **facts: object) -> list[dict[str, Any]]:
+        """The events of this kind with these facts, so far."""
+        return [
+            event
+            for event in self.events
+            if event["event"] == kind and all(event.get(key) == value for key, value in facts.items())
+        ]
+
+    async def event(self, kind: str, nth: int = 1, **facts: object) -> dict[str, Any]:
+        """The first event of this kind with these facts, or a later one, waited for."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS), self._more:
+                await self._more.wait_for(lambda: self._over or len(self.heard(kind, **facts)) >= nth)
+        except TimeoutError:
+            pass
+        found = self.heard(kind, **facts)
+        assert len(found) >= nth, f"no {kind} {facts}: {self.events}"
+        return found[nth - 1]
+
+    async def do(self, *order: str) -> None:
+        """Gives it a command, such as ``hangup``."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(" ".join(order).encode() + b"\n")
+        await self._process.stdin.drain()
 
     async def address(self) -> str:
         """``host:port`` of its SIP socket."""
@@ -76,7 +80,13 @@ class Phone:
 async def phone(*arguments: str) -> AsyncIterator[Phone]:
     """A telephone with these command-line arguments; see `voice.media.pj.phone`."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "voice.media.pj.phone", *arguments, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "voice.media.pj.phone",
+        *arguments,
+        "--obey",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     one = Phone(process)
     try:
