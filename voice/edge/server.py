@@ -15,9 +15,11 @@ from voice.edge.core.proxy import Proxy
 from voice.edge.core.wishes import AddressesWanted, SeatWanted, Wish
 from voice.edge.resolve import Resolver, Unresolvable
 from voice.edge.settings import EdgeSettings
+from voice.edge.transports.tcp import Streams
 from voice.edge.transports.udp import UdpSocket
 from voice.pool.orders import CallPool, DialPlan, PoolFull, Seat
 from voice.records import Journal
+from voice.sip.errors import StreamError
 from voice.sip.flow import Flow
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ class Edge:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._resolver = Resolver()
+        self._streams = Streams(self, settings.streams)
         self._started: Proxy | None = None
 
     @property
@@ -102,14 +105,14 @@ class Edge:
         doors = [self._open_udp(INSIDE, settings.inside_host, settings.inside_port, None)]
         try:
             for listen in settings.listen:
+                shown = listen.advertise or settings.public_host
                 if listen.transport is Transport.UDP:
-                    doors.append(
-                        self._open_udp(
-                            len(doors), listen.host, listen.port, listen.advertise or settings.public_host
-                        )
-                    )
+                    doors.append(self._open_udp(len(doors), listen.host, listen.port, shown))
+                else:
+                    bound = await self._streams.listen(listen.host, listen.port, len(doors))
+                    doors.append(_door(len(doors), "TCP", bound, shown))
         except OSError:
-            self._close_sockets()
+            await self._close_sockets()
             raise
         self._started = Proxy(
             settings,
@@ -117,7 +120,7 @@ class Edge:
             self._directory,
             self._journal,
             release_seat=self._pool.release,
-            connected=self._connected,
+            connected=self._streams.connected,
         )
 
     async def stop(self) -> None:
@@ -125,7 +128,7 @@ class Edge:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._close_sockets()
+        await self._close_sockets()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -184,16 +187,20 @@ class Edge:
             receive_buffer=self._settings.receive_buffer_bytes,
         )
         self._udp[index] = udp
-        bound_host, bound_port = udp.address
-        shown = advertise or bound_host
-        return Door(
-            index=index,
-            transport="UDP",
-            host=f"[{shown}]" if ":" in shown else shown,
-            port=bound_port,
-            ipv6=":" in bound_host,
-            local_host=bound_host,
-        )
+        return _door(index, "UDP", udp.address, advertise)
+
+    def stream_received(self, data: bytes, flow: Flow) -> bool:
+        welcome = self._proxy.receive(data, flow, self._clock())
+        self._after()
+        return welcome
+
+    def stream_unreadable(self, error: StreamError, flow: Flow) -> None:
+        self._proxy.stream_unreadable(error, flow, self._clock())
+        self._after()
+
+    def stream_failed(self, flow: Flow) -> None:
+        if self._started is not None:
+            self._send_failed(flow)
 
     def _received(self, data: bytes, source: Flow) -> None:
         self._proxy.receive(data, source, self._clock())
@@ -222,18 +229,14 @@ class Edge:
         self._arm()
 
     def _send(self, data: bytes, flow: Flow) -> None:
-        udp = self._udp.get(flow.local)
-        if udp is None:
-            self._loop.call_soon(self._send_failed, flow)
+        if flow.transport == "UDP":
+            self._udp[flow.local].send(data, flow)
         else:
-            udp.send(data, flow)
+            self._streams.send(data, flow, self._proxy.kernel.door_of(flow))
 
     def _send_failed(self, flow: Flow) -> None:
         self._proxy.transport_failed(flow, self._clock())
         self._after()
-
-    def _connected(self, flow: Flow) -> bool:
-        return False
 
     def _arm(self) -> None:
         when = self._proxy.get_timer()
@@ -275,7 +278,21 @@ class Edge:
         else:
             wish.given(seat, self._clock())
 
-    def _close_sockets(self) -> None:
+    async def _close_sockets(self) -> None:
         for udp in self._udp.values():
             udp.close()
         self._udp.clear()
+        await self._streams.close()
+
+
+def _door(index: int, transport: str, bound: tuple[str, int], advertise: str | None) -> Door:
+    host, port = bound
+    shown = advertise or host
+    return Door(
+        index=index,
+        transport=transport,
+        host=f"[{shown}]" if ":" in shown else shown,
+        port=port,
+        ipv6=":" in host,
+        local_host=host,
+    )

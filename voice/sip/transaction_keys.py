@@ -27,11 +27,6 @@ def server_key(request: Request, method: str | None = None) -> Key:
     return branch, *via.sent_by, method, request.uri, *identity
 
 
-def client_key(request: Request) -> Key:
-    """The key of the client transaction that a request of our own begins."""
-    return request.via.branch, request.method
-
-
 def response_key(response: Response) -> Key:
-    """The key of the client transaction that a response belongs to."""
+    """The key of the client transaction that a response belongs to: our branch, and the request's method."""
     return response.via.branch, response.cseq.method

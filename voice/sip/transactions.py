@@ -1,4 +1,4 @@
-"""Transactions (RFC 3261 section 17, RFC 6026): retransmissions, timeouts, and which message belongs to which.
+"""Transactions (RFC 3261 section 17, RFC 6026): retransmissions, timeouts, and what belongs to what.
 
 Sans-IO: messages and `now` go in, `Occurrence`s come out, and what is to be sent collects in `outbox`
 until its owner takes it.  What a transaction does in which state stands in
@@ -17,17 +17,19 @@ from voice.sip.builders import make_ack
 from voice.sip.deadlines import Deadlines
 from voice.sip.flow import Flow
 from voice.sip.message import Request, Response
-from voice.sip.transaction_keys import Key, client_key, response_key, server_key
+from voice.sip.transaction_keys import Key, response_key, server_key
 from voice.sip.transaction_tables import FIRST_STATE, ROWS, TIMERS, Action, Event, Machine, State
 from voice.sip.transaction_timing import Timing
 
-_RETRANSMITTERS: Final = (Event.TIMER_A, Event.TIMER_E, Event.TIMER_G)
+_RETRANSMITTERS: Final = frozenset((Event.TIMER_A, Event.TIMER_E, Event.TIMER_G))
 
 
 class RequestArrived(NamedTuple):
     """A request that belongs to no transaction."""
 
     request: Request
+    key: Key
+    """For `begin_server`."""
 
 
 class ResponseArrived(NamedTuple):
@@ -51,7 +53,8 @@ class TransportFailed(NamedTuple):
     transaction: ClientTransaction | ServerTransaction
 
 
-Occurrence = RequestArrived | ResponseArrived | StrayResponse | TimedOut | TransportFailed
+Ending = TimedOut | TransportFailed
+Occurrence = RequestArrived | ResponseArrived | StrayResponse | Ending
 
 
 class _Transaction:
@@ -78,7 +81,7 @@ class _Transaction:
         self.flow = flow
         """Where its messages go."""
         self.owner: object = None
-        """Whatever its user keeps with it; dropped at the end, unless the end is reported to the user."""
+        """Whatever its user keeps with it; dropped once nothing can happen that concerns the user."""
         self._timers: dict[Event, float] = {}
         self._interval = 0.0
         self.wanted: float | None = None
@@ -95,15 +98,12 @@ class _Transaction:
 class ServerTransaction(_Transaction):
     """A request that came, until its final response is safely out."""
 
-    __slots__ = ("last", "request")
+    __slots__ = ("last",)
 
-    def __init__(
-        self, layer: TransactionLayer, machine: Machine, key: Key, flow: Flow, request: Request
-    ) -> None:
+    def __init__(self, layer: TransactionLayer, machine: Machine, key: Key, flow: Flow) -> None:
         super().__init__(layer, machine, key, flow)
-        self.request = request
         self.last: bytes | None = None
-        """The last response, as it went out."""
+        """The last response as it went out, as long as it may have to go out again."""
 
     @property
     def answered(self) -> bool:
@@ -122,16 +122,18 @@ class ServerTransaction(_Transaction):
 class ClientTransaction(_Transaction):
     """A request that we sent, until its final response has surely been heard."""
 
-    __slots__ = ("ack", "data", "request")
+    __slots__ = ("_ack", "_data", "request")
 
     def __init__(
         self, layer: TransactionLayer, machine: Machine, key: Key, flow: Flow, request: Request, data: bytes
     ) -> None:
         super().__init__(layer, machine, key, flow)
         self.request = request
-        self.data = data
-        self.ack: bytes | None = None
-        """Of a failure, kept for retransmissions of the response."""
+        """As it was sent."""
+        self._data: bytes | None = data
+        """The same, as long as it may have to be sent again."""
+        self._ack: bytes | None = None
+        """Of a failure, for retransmissions of the response."""
 
     @property
     def waiting(self) -> bool:
@@ -183,26 +185,30 @@ class TransactionLayer:
             if status < 200:
                 return self._run(client, Event.PROVISIONAL, now, message)
             return self._run(client, Event.SUCCESS if status < 300 else Event.FAILURE, now, message)
-        server = self._servers.get(server_key(message))
+        key = server_key(message)
+        server = self._servers.get(key)
         if server is None:
-            return RequestArrived(message)
+            return RequestArrived(message, key)
         return self._run(server, Event.ACK if message.method == "ACK" else Event.REQUEST, now)
 
-    def begin_server(self, request: Request, reply_to: Flow) -> ServerTransaction:
-        """A transaction for a request that arrived; its responses go to `reply_to` (RFC 3261 section 18.2.2)."""
-        machine = Machine.INVITE_SERVER if request.method == "INVITE" else Machine.NON_INVITE_SERVER
-        server = ServerTransaction(self, machine, server_key(request), reply_to, request)
+    def begin_server(self, arrived: RequestArrived, reply_to: Flow) -> ServerTransaction:
+        """A transaction for a request that arrived; responses go to `reply_to` (RFC 3261 section 18.2.2)."""
+        invite = arrived.request.method == "INVITE"
+        machine = Machine.INVITE_SERVER if invite else Machine.NON_INVITE_SERVER
+        server = ServerTransaction(self, machine, arrived.key, reply_to)
         self._servers[server.key] = server
         return server
 
-    def begin_client(self, request: Request, flow: Flow, now: float) -> ClientTransaction:
-        """Sends a request whose topmost Via has a branch of our own, and begins to wait for its answer."""
-        machine = Machine.INVITE_CLIENT if request.method == "INVITE" else Machine.NON_INVITE_CLIENT
-        client = ClientTransaction(self, machine, client_key(request), flow, request, request.to_bytes())
+    def begin_client(self, request: Request, branch: str, flow: Flow, now: float) -> ClientTransaction:
+        """Sends a request, and begins to wait for its answer.  `branch`: our own, in its topmost Via."""
+        method = request.method
+        machine = Machine.INVITE_CLIENT if method == "INVITE" else Machine.NON_INVITE_CLIENT
+        data = request.to_bytes()
+        client = ClientTransaction(self, machine, (branch, method), flow, request, data)
         self._clients[client.key] = client
         self._waiting.setdefault((flow.host, flow.port), {})[client.key] = client
         self._peers[flow.host] = self._peers.get(flow.host, 0) + 1
-        self.outbox.append((flow, client.data))
+        self.outbox.append((flow, data))
         self._start_timers(client, (), now)
         return client
 
@@ -222,13 +228,13 @@ class TransactionLayer:
         if not client.over:
             self._run(client, Event.ABANDON, now)
 
-    def transport_failed(self, flow: Flow, now: float) -> list[Occurrence]:
+    def transport_failed(self, flow: Flow, now: float) -> list[Ending]:
         """What comes of a send that failed, or of an ICMP error or a broken stream for this peer."""
-        found: list[Occurrence] = []
+        found: list[Ending] = []
         for client in list(self._waiting.get((flow.host, flow.port), {}).values()):
             if client.flow.transport == flow.transport and not client.over:
                 occurrence = self._run(client, Event.TRANSPORT_ERROR, now)
-                if occurrence is not None:
+                if isinstance(occurrence, TransportFailed):
                     found.append(occurrence)
         return found
 
@@ -236,15 +242,15 @@ class TransactionLayer:
         """When to call `handle_timer` at the latest; None: nothing is waiting."""
         return self._deadlines.next()
 
-    def handle_timer(self, now: float) -> list[Occurrence]:
+    def handle_timer(self, now: float) -> list[Ending]:
         """Fires what is due."""
-        found: list[Occurrence] = []
+        found: list[Ending] = []
         while (transaction := self._deadlines.due(now)) is not None:
             for timer in [timer for timer, when in transaction._timers.items() if when <= now]:
                 if timer in transaction._timers:  # A timer before it may have changed the state.
                     del transaction._timers[timer]
                     occurrence = self._run(transaction, timer, now)
-                    if occurrence is not None:
+                    if isinstance(occurrence, TimedOut):
                         found.append(occurrence)
             self._wake(transaction)
         return found
@@ -266,68 +272,84 @@ class TransactionLayer:
             ) from None
         occurrence: Occurrence | None = None
         for action in row.actions:
-            match action:
-                case Action.DELIVER:
-                    assert isinstance(transaction, ClientTransaction)
-                    assert response is not None
-                    occurrence = ResponseArrived(transaction, response)
-                case Action.SEND_RESPONSE:
-                    assert isinstance(transaction, ServerTransaction)
-                    assert response is not None
-                    transaction.last = response.to_bytes()
-                    self.outbox.append((transaction.flow, transaction.last))
-                case Action.RESEND_RESPONSE:
-                    assert isinstance(transaction, ServerTransaction)
-                    if transaction.last is not None:
-                        self.outbox.append((transaction.flow, transaction.last))
-                case Action.SEND_REQUEST:
-                    assert isinstance(transaction, ClientTransaction)
-                    self.outbox.append((transaction.flow, transaction.data))
-                case Action.SEND_ACK:
-                    assert isinstance(transaction, ClientTransaction)
-                    assert response is not None
-                    if transaction.ack is None:
-                        transaction.ack = make_ack(transaction.request, response).to_bytes()
-                    self.outbox.append((transaction.flow, transaction.ack))
-                case Action.STOP_RESENDING:
-                    for timer in _RETRANSMITTERS:
-                        transaction._timers.pop(timer, None)
-                case Action.REPORT_TIMEOUT:
-                    occurrence = TimedOut(transaction)
-                case Action.REPORT_TRANSPORT_ERROR:
-                    occurrence = TransportFailed(transaction)
-        if event in _RETRANSMITTERS and row.state is old:
+            if isinstance(transaction, ClientTransaction):
+                occurrence = self._act_as_client(transaction, action, response) or occurrence
+            else:
+                occurrence = self._act_as_server(transaction, action, response) or occurrence
+        state = row.state
+        if state is not old:
+            self._enter(transaction, old, state, now)
+            if state is State.TERMINATED and occurrence is None:
+                transaction.owner = None
+        elif event in _RETRANSMITTERS:
             transaction._interval = self._timing.following(
                 event, transaction._interval, proceeding=old is State.PROCEEDING
             )
             transaction._timers[event] = now + transaction._interval
             self._wake(transaction)
-        elif row.state is not old:
-            self._enter(transaction, old, row.state, now)
-            # Its owner usually refers to it: dropped here, or the two would wait for the cycle collector.
-            if row.state is State.TERMINATED and occurrence is None:
-                transaction.owner = None
         return occurrence
+
+    def _act_as_client(
+        self, client: ClientTransaction, action: Action, response: Response | None
+    ) -> Occurrence | None:
+        if action is Action.DELIVER:
+            assert response is not None
+            return ResponseArrived(client, response)
+        if action is Action.SEND_REQUEST:
+            assert client._data is not None
+            self.outbox.append((client.flow, client._data))
+        elif action is Action.SEND_ACK:
+            if client._ack is None:
+                assert response is not None
+                client._ack = make_ack(client.request, response).to_bytes()
+            self.outbox.append((client.flow, client._ack))
+        elif action is Action.STOP_RESENDING:
+            for timer in _RETRANSMITTERS:
+                client._timers.pop(timer, None)
+        elif action is Action.REPORT_TIMEOUT:
+            return TimedOut(client)
+        elif action is Action.REPORT_TRANSPORT_ERROR:
+            return TransportFailed(client)
+        return None
+
+    def _act_as_server(
+        self, server: ServerTransaction, action: Action, response: Response | None
+    ) -> Occurrence | None:
+        if action is Action.SEND_RESPONSE:
+            assert response is not None
+            server.last = response.to_bytes()
+            self.outbox.append((server.flow, server.last))
+        elif action is Action.RESEND_RESPONSE:
+            if server.last is not None:
+                self.outbox.append((server.flow, server.last))
+        elif action is Action.REPORT_TIMEOUT:
+            return TimedOut(server)
+        elif action is Action.REPORT_TRANSPORT_ERROR:
+            return TransportFailed(server)
+        return None
 
     def _enter(
         self, transaction: ServerTransaction | ClientTransaction, old: State, state: State, now: float
     ) -> None:
         transaction.state = state
-        if (
-            state > State.PROCEEDING
-            and isinstance(transaction, ClientTransaction)
-            and old <= State.PROCEEDING
-        ):
-            self._no_longer_waiting(transaction)
+        if state > State.PROCEEDING:
+            # Most of its life a transaction only waits for stragglers: it keeps no more than those need.
+            if isinstance(transaction, ClientTransaction):
+                if old <= State.PROCEEDING:
+                    transaction._data = None
+                    self._no_longer_waiting(transaction)
+            elif state is State.ACCEPTED or state is State.CONFIRMED:
+                transaction.last = None
         if state is State.TERMINATED:
             self._end(transaction)
             return
         timers = TIMERS[transaction.machine]
         running = timers.get(old, ())
-        staying = timers.get(state, ())
-        for timer in running:
-            if timer not in staying:
-                transaction._timers.pop(timer, None)
+        if running:
+            staying = timers.get(state, ())
+            for timer in running:
+                if timer not in staying:
+                    transaction._timers.pop(timer, None)
         self._start_timers(transaction, running, now)
 
     def _start_timers(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from voice.edge.core.best import Final
 from voice.edge.core.crossing import Passage
+from voice.edge.core.doors import INSIDE
 from voice.edge.core.kernel import Alarm
 from voice.edge.core.legs import Leg
 from voice.edge.core.targets import Hop, Target
@@ -68,17 +69,17 @@ class Branch:
         """CANCEL follows the first provisional response (section 9.1)."""
         self.end_as: Final | None = None
         """What the branch counts as when it ends, whatever the response says."""
-        self.alarm = Alarm(self._alarmed)
+        self.alarm = Alarm(invite.kernel, self._alarmed)
 
     @property
     def over(self) -> bool:
         return self.waiting is Waiting.NOTHING
 
-    def send(self, request: Request, passage: Passage, flow: Flow, now: float) -> None:
+    def send(self, request: Request, branch: str, passage: Passage, flow: Flow, now: float) -> None:
         """Sends the INVITE, the first time or anew after a challenge."""
         kernel = self.invite.kernel
         self.passage = passage
-        self.client = kernel.layer.begin_client(request, flow, now)
+        self.client = kernel.layer.begin_client(request, branch, flow, now)
         self.client.owner = self
         if self.hop.patience is not None:
             self._wait(Waiting.ANY_RESPONSE, now + self.hop.patience)
@@ -104,6 +105,10 @@ class Branch:
             self.finish()
         elif client.heard_provisional:
             self._send_cancel(now)
+        elif client.flow.local == INSIDE:
+            # A call process answers at once or not at all; it must hear of the end in either case.
+            self.wants_cancel = True
+            self._wait(Waiting.CANCELLED, now + 64 * self.invite.kernel.settings.timing.t1)
         else:
             self.wants_cancel = True
             client.abandon(now)
@@ -118,13 +123,13 @@ class Branch:
         assert client is not None
         self.wants_cancel = False
         kernel = self.invite.kernel
-        kernel.layer.begin_client(make_cancel(client.request), client.flow, now)
+        kernel.layer.begin_client(make_cancel(client.request), str(client.key[0]), client.flow, now)
         if not self.over:
             self._wait(Waiting.CANCELLED, now + 64 * kernel.settings.timing.t1)
 
     def _wait(self, waiting: Waiting, until: float) -> None:
         self.waiting = waiting
-        self.invite.kernel.set_alarm(self.alarm, until)
+        self.alarm.set(until)
 
     def _alarmed(self, now: float) -> None:
         client = self.client

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 from sip_config.numbers import NumberFault, normalise
 from sip_config.routing import RunCallflow, SendOut
+from voice.edge.core.best import Final
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.gates import Admission
 from voice.edge.core.invite import CallFacts, Invite, Kind
@@ -25,11 +25,11 @@ from voice.sip.headers import printable
 from voice.sip.message import Request
 from voice.sip.transactions import ServerTransaction
 
-RESTRICTED: Final = "Restricted"
-_POOL_GRACE: Final = 120.0
+RESTRICTED = "Restricted"
+_POOL_GRACE = 120.0
 """Seconds beyond a callflow call's longest duration after which its place is given back in any case."""
 
-_CALL_STATUS: Final = {
+_CALL_STATUS = {
     LegStatus.BUSY: CallStatus.BUSY,
     LegStatus.NO_ANSWER: CallStatus.NO_ANSWER,
 }
@@ -112,7 +112,7 @@ class Calls:
 
     def ended(self, call_id: str) -> None:
         """The pool says that a callflow call is over."""
-        self._kernel.limits.release(call_id)
+        self._release(call_id)
 
     def dialog_ended(self, token: DialogToken) -> Callable[[float], None]:
         """What a BYE that was answered means for its call."""
@@ -136,7 +136,12 @@ class Calls:
                     call.call_id, CallStatus.ENDED, "The call reached its longest duration.", now
                 )
             else:
-                self._kernel.limits.release(call.call_id)
+                self._release(call.call_id)
+
+    def _release(self, call_id: str) -> None:
+        call = self._kernel.limits.release(call_id)
+        if call is not None:
+            self._longest.stop(call)
 
     def _take_place(self, call_id: str, admission: Admission, *, trunk: bool, now: float) -> None:
         self.begun += 1
@@ -145,16 +150,18 @@ class Calls:
         call.wanted = now + admission.account.max_call_seconds + (0.0 if trunk else _POOL_GRACE)
         self._longest.changed(call)
 
-    def _trunk_ended(self, call_id: str) -> Callable[[int, str, float], None]:
-        def ended(status: int, reason: str, now: float) -> None:
-            if status >= 300:
-                outcome = _CALL_STATUS.get(status_after(status), CallStatus.FAILED)
-                self._trunk_over(call_id, outcome, f"Not answered: {status} {printable(reason)}.", now)
+    def _trunk_ended(self, call_id: str) -> Callable[[Final, float], None]:
+        def ended(final: Final, now: float) -> None:
+            if final.status >= 300:
+                outcome = _CALL_STATUS.get(status_after(final.status), CallStatus.FAILED)
+                self._trunk_over(
+                    call_id, outcome, f"Not answered: {final.status} {printable(final.reason)}.", now
+                )
 
         return ended
 
     def _trunk_over(self, call_id: str, status: CallStatus, reason: str, now: float) -> None:
-        self._kernel.limits.release(call_id)
+        self._release(call_id)
         self._kernel.journal.write(CallEnded(call_id=call_id, at=now, status=status, reason=reason))
 
     def _seek_seat(
@@ -170,21 +177,15 @@ class Calls:
         call_id = facts.call_id
         seated = False
 
-        def invite_ended(status: int, reason: str, later: float) -> None:
-            if status < 300:
-                return
-            if not seated:
-                # The pool has not begun the call, so nobody else would say that it ended.
-                kernel.limits.release(call_id)
-                outcome = _CALL_STATUS.get(status_after(status), CallStatus.FAILED)
-                kernel.journal.write(
-                    CallEnded(
-                        call_id=call_id,
-                        at=later,
-                        status=outcome,
-                        reason=f"Not begun: {status} {printable(reason)}.",
-                    )
-                )
+        def invite_ended(final: Final, later: float) -> None:
+            if final.status < 300 or (seated and (final.came is not None or final.status == 487)):
+                return  # The call process has seen the call: the pool says how it ended.
+            if seated:
+                kernel.release_seat(call_id)
+            self._release(call_id)
+            outcome = _CALL_STATUS.get(status_after(final.status), CallStatus.FAILED)
+            reason = f"Not begun: {final.status} {printable(final.reason)}."
+            kernel.journal.write(CallEnded(call_id=call_id, at=later, status=outcome, reason=reason))
 
         invite = Invite(kernel, server, crossing, facts, invite_ended)
 
@@ -218,6 +219,7 @@ class Calls:
         self, crossing: Crossing, admission: Admission, rule: str, problem: str, now: float
     ) -> None:
         source, request = crossing.source, crossing.request
+        assert request is not None
         if self._kernel.refusals.again(source.host, "pool", rule):
             return
         refusal = Refusal(

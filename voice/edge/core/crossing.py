@@ -8,41 +8,52 @@ them written differently; the CSeq number changes once a challenge was answered 
 from __future__ import annotations
 
 import os
-from hashlib import blake2b
-from ipaddress import ip_address
+from collections.abc import Sequence
 from typing import Final
 
-from voice.edge.core.doors import Door, Doors
+from voice.edge.core.doors import Door
+from voice.edge.core.loops import loop_hash
+from voice.edge.core.peers import Peers
+from voice.edge.core.routeset import routes_hash
 from voice.edge.core.tokens import DialogToken, Tokens, fingerprint
 from voice.sip.address import NameAddr
-from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
 from voice.sip.message import Request, Response
 from voice.sip.params import params_text
-from voice.sip.uri import parse_uri
 from voice.sip.via import MAGIC_COOKIE
 
 DEFAULT_MAX_FORWARDS: Final = 70
-OUR_HEADERS: Final = "x-trunkflow-"
 LEG_HEADER: Final = "X-Trunkflow-Leg"
 TARGET_HEADER: Final = "X-Trunkflow-Target"
 
-# What a caller claims to be is checked by nobody yet, and a gateway's answer is not for the customer:
-# none of it crosses (RFC 3325 section 5).
-_CLAIMS: Final = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
+_NO_LOOPS: Final = "0"
+_TARGET_REFRESH: Final = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"))
+"""Methods whose Contact says where their sender is from now on (RFC 6141 section 1, RFC 6665)."""
 
 
 class Crossing:
-    """What is known of a request that is being relayed, whichever branch it takes."""
+    """What is known of a request that is being relayed, whichever branch it takes.
+
+    Everything that its responses need is read once; `request` itself is let go when it will not be
+    forwarded any more.
+    """
 
     __slots__ = (
         "call_id",
+        "contact",
+        "cseq",
+        "from_",
         "from_caller",
+        "initial",
         "legs",
         "loop_hash",
+        "method",
+        "nat",
         "record_routes",
         "request",
+        "sip_call_id",
         "source",
+        "to",
         "trunk",
         "up",
         "vias",
@@ -59,7 +70,8 @@ class Crossing:
         trunk: bool,
         legs: tuple[str, ...] = (),
     ) -> None:
-        self.request = request
+        headers = request.headers
+        self.request: Request | None = request
         self.source = source
         self.up = up
         """The door by which the request came."""
@@ -67,20 +79,45 @@ class Crossing:
         self.from_caller = from_caller
         self.trunk = trunk
         self.legs = legs
-        self.vias = request.headers.lines("via")
-        self.record_routes = [address.uri for address in request.record_routes]
-        self.loop_hash = loop_hash(request)
+        self.method = request.method
+        self.from_ = request.from_
+        self.to = request.to
+        self.cseq = request.cseq.number
+        self.sip_call_id = request.call_id
+        self.vias = headers.lines("via")
+        self.contact = _contact_uri(request)
+        self.initial = self.method == "INVITE" and self.to.tag is None
+        self.record_routes = [one.uri for one in request.record_routes] if "record-route" in headers else []
+        self.loop_hash = loop_hash(request) if self.initial else _NO_LOOPS
+        via = request.via
+        self.nat = via.wants_rport and (via.address, via.sent_by[1]) != (source.host, source.port)
+        """The sender asked to be answered where it sent from, and that is not where it says it is."""
+
+    def let_go(self) -> None:
+        """The request will not be forwarded any more: most of its memory is its own text."""
+        self.request = None
 
 
 class Passage:
     """A crossing by one branch: the request as it is sent, and how to bring its responses back."""
 
-    __slots__ = ("_crossing", "_record_route", "_tokens", "cseq_delta", "down", "legs", "shown")
+    __slots__ = (
+        "_crossing",
+        "_masked",
+        "_peers",
+        "_record_route",
+        "_tokens",
+        "cseq_delta",
+        "down",
+        "legs",
+        "shown",
+    )
 
     def __init__(
         self,
         crossing: Crossing,
         tokens: Tokens,
+        peers: Peers,
         down: Door,
         *,
         legs: tuple[str, ...],
@@ -89,6 +126,7 @@ class Passage:
     ) -> None:
         self._crossing = crossing
         self._tokens = tokens
+        self._peers = peers
         self.down = down
         """The door by which the request leaves."""
         self.legs = legs
@@ -96,194 +134,138 @@ class Passage:
         self.shown = shown
         """URIs in From and To as the next hop sees them; None: as they came."""
         self._record_route: str | None = None
+        self._masked: tuple[str, str | None, Flow, str] | None = None
+        """Contact, tag and source of the last response, and what its Contact became."""
 
-    def forward(self, uri: str, routes: list[str], now: float) -> Request:
-        """The request for the next hop (RFC 3261 section 16.6, steps 1 to 8)."""
+    def forward(
+        self, uri: str, routes: Sequence[str], now: float, credentials: Sequence[tuple[str, str]] = ()
+    ) -> tuple[Request, str]:
+        """The request for the next hop and the branch of its Via (RFC 3261 section 16.6, steps 1 to 8)."""
         crossing = self._crossing
         original = crossing.request
-        request = original.copy()
-        request.uri = uri
-        headers = request.headers
-        branch = f"{MAGIC_COOKIE}{os.urandom(8).hex()}.{crossing.loop_hash}"
+        assert original is not None, "the request has been let go"
         down = self.down
-        if crossing.up.inside and not down.inside:
-            headers.set("Via", f"SIP/2.0/{down.transport} {down.sent_by};branch={branch};rport")
-        elif down.inside:
-            headers.prepend("Via", f"SIP/2.0/UDP {down.sent_by};branch={branch}")
-        else:
-            headers.prepend("Via", f"SIP/2.0/{down.transport} {down.sent_by};branch={branch};rport")
+        branch = f"{MAGIC_COOKIE}{os.urandom(8).hex()}.{crossing.loop_hash}"
+        rport = "" if down.inside else ";rport"
+        first = [("via", f"SIP/2.0/{down.transport} {down.sent_by};branch={branch}{rport}")]
         hops = original.max_forwards
-        headers.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
-        headers.remove("Route")
-        for route in routes:
-            headers.add("Route", f"<{route}>")
+        changes: dict[str, str | None] = {"route": None}
+        if hops is None:
+            first.append(("max-forwards", str(DEFAULT_MAX_FORWARDS)))
+        else:
+            changes["max-forwards"] = str(hops - 1)
+        if crossing.up.inside and not down.inside:
+            changes["via"] = None
         if self.shown is not None:
-            _set_uri(request, "From", original.from_, self.shown[0])
-            _set_uri(request, "To", original.to, self.shown[1])
+            changes["from"] = _with_uri(crossing.from_, self.shown[0])
+            changes["to"] = _with_uri(crossing.to, self.shown[1])
         if self.cseq_delta and crossing.from_caller:
-            self._shift_cseq(request)
-        contact = _contact_uri(original)
-        if contact is not None:
-            token = self._token_for_next_hop(contact)
-            headers.set("Contact", f"<{down.uri(self._tokens.dialog(token, now))}>")
-            if original.method == "INVITE" and original.to.tag is None:
-                following = _routes_hash(crossing.record_routes)
+            changes["cseq"] = f"{crossing.cseq + self.cseq_delta} {crossing.method}"
+            if "rack" in original.headers:
+                changes["rack"] = self._shifted_rack(original.headers.get("rack") or "")
+        if crossing.contact is not None:
+            token = self._token_for_next_hop(crossing.contact)
+            changes["contact"] = f"<{down.uri(self._tokens.dialog(token, now))}>"
+            if crossing.initial:
+                following = routes_hash(crossing.record_routes)
                 self._record_route = f"<{down.uri(self._tokens.route(following, now), ';lr')}>"
-                headers.prepend("Record-Route", self._record_route)
-        for claim in _CLAIMS:
-            headers.remove(claim)
-        return request
+                first.append(("record-route", self._record_route))
+        headers = original.headers.rewritten(first, changes)
+        for route in routes:
+            headers.add("route", f"<{route}>")
+        for name, value in credentials:
+            headers.add(name, value)
+        return Request(crossing.method, uri, headers, original.body), branch
 
     def backward(self, response: Response, source: Flow, now: float) -> Response:
-        """The response for whoever sent the request; changes the one that came (section 16.7, steps 3 and 8)."""
+        """The response for whoever sent the request (section 16.7, steps 3 and 8)."""
         crossing = self._crossing
-        original = crossing.request
-        headers = response.headers
-        headers.remove("Via")
-        for via in reversed(crossing.vias):
-            headers.prepend("Via", via)
+        changes: dict[str, str | None] = {"via": None}
         if self.shown is not None:
-            _restore_names(original, response)
+            changes["from"] = str(crossing.from_)
+            to = crossing.to
+            tag = response.to.tag
+            changes["to"] = str(to) if to.tag is not None or tag is None else f"{to};tag={tag}"
         if self.cseq_delta and crossing.from_caller:
-            headers.set("CSeq", f"{original.cseq.number} {original.method}")
-        if response.status < 300:
-            self._mask_contact(response, source, now)
+            changes["cseq"] = f"{crossing.cseq} {crossing.method}"
+        headers = response.headers
+        if response.status < 300 and "contact" in headers:
+            changes["contact"] = self._masked_contact(response, source, now)
         if self._record_route is not None and "record-route" in headers:
-            self._rewrite_record_route(response, now)
-        for claim in _CLAIMS:
-            headers.remove(claim)
-        return response
+            changes["record-route"] = self._upstream_record_route(response, now)
+        rewritten = headers.rewritten([("via", via) for via in crossing.vias], changes)
+        return Response(response.status, response.reason, rewritten, response.body)
 
-    def _shift_cseq(self, request: Request) -> None:
-        number, method = request.cseq
-        delta = self.cseq_delta
-        request.headers.set("CSeq", f"{number + delta} {method}")
-        acknowledged = request.headers.get("RAck")
-        if acknowledged is not None:
-            parts = acknowledged.split()
-            if len(parts) == 3 and parts[1].isascii() and parts[1].isdigit() and len(parts[1]) <= 10:
-                request.headers.set("RAck", f"{parts[0]} {int(parts[1]) + delta} {parts[2]}")
+    def _shifted_rack(self, text: str) -> str:
+        """RAck names the INVITE by its CSeq number (RFC 3262 section 7.2)."""
+        parts = text.split()
+        if len(parts) != 3 or not (parts[1].isascii() and parts[1].isdigit()) or len(parts[1]) > 10:
+            return text
+        return f"{parts[0]} {int(parts[1]) + self.cseq_delta} {parts[2]}"
 
     def _token_for_next_hop(self, contact: str) -> DialogToken:
         crossing = self._crossing
-        request = crossing.request
         if crossing.from_caller:
-            dialog = fingerprint(request.call_id, request.from_.tag)
+            dialog = fingerprint(crossing.sip_call_id, crossing.from_.tag)
         else:
-            dialog = fingerprint(request.call_id, request.to.tag, request.from_.tag)
+            dialog = fingerprint(crossing.sip_call_id, crossing.to.tag, crossing.from_.tag)
+        flow, named_host = self._peers.way_to(contact, crossing.source, crossing.up, behind_nat=crossing.nat)
         changed = self.shown is not None
         return DialogToken(
-            from_caller=not crossing.from_caller,
-            trunk=crossing.trunk,
-            cseq_delta=self.cseq_delta,
-            call_id=crossing.call_id,
-            legs=self.legs,
-            dialog=dialog,
-            target=contact,
-            flow=flow_behind(contact, crossing.source, crossing.up, request),
-            from_uri=request.to.uri if changed else None,
-            to_uri=request.from_.uri if changed else None,
+            not crossing.from_caller,
+            crossing.trunk,
+            self.cseq_delta,
+            crossing.call_id,
+            self.legs,
+            dialog,
+            contact,
+            flow,
+            named_host,
+            crossing.to.uri if changed else None,
+            crossing.from_.uri if changed else None,
         )
 
-    def _mask_contact(self, response: Response, source: Flow, now: float) -> None:
-        contact = _contact_uri(response)
-        if contact is None:
-            response.headers.remove("Contact")
-            return
+    def _masked_contact(self, response: Response, source: Flow, now: float) -> str | None:
         crossing = self._crossing
-        request = crossing.request
+        contact = _contact_uri(response) if crossing.method in _TARGET_REFRESH else None
+        if contact is None:
+            return None
+        tag = response.to.tag
+        if self._masked is not None and self._masked[:3] == (contact, tag, source):
+            return self._masked[3]
         if crossing.from_caller:
-            dialog = fingerprint(request.call_id, request.from_.tag, response.to.tag)
+            dialog = fingerprint(crossing.sip_call_id, crossing.from_.tag, tag)
         else:
-            dialog = fingerprint(request.call_id, request.to.tag)
+            dialog = fingerprint(crossing.sip_call_id, crossing.to.tag)
+        flow, named_host = self._peers.way_to(contact, source, self.down, behind_nat=False)
         token = DialogToken(
-            from_caller=crossing.from_caller,
-            trunk=crossing.trunk,
-            cseq_delta=self.cseq_delta,
-            call_id=crossing.call_id,
-            legs=self.legs,
-            dialog=dialog,
-            target=contact,
-            flow=flow_behind(contact, source, self.down, None),
-            from_uri=self.shown[0] if self.shown else None,
-            to_uri=self.shown[1] if self.shown else None,
+            crossing.from_caller,
+            crossing.trunk,
+            self.cseq_delta,
+            crossing.call_id,
+            self.legs,
+            dialog,
+            contact,
+            flow,
+            named_host,
+            self.shown[0] if self.shown else None,
+            self.shown[1] if self.shown else None,
         )
-        response.headers.set("Contact", f"<{crossing.up.uri(self._tokens.dialog(token, now))}>")
+        masked = f"<{crossing.up.uri(self._tokens.dialog(token, now))}>"
+        self._masked = contact, tag, source, masked
+        return masked
 
-    def _rewrite_record_route(self, response: Response, now: float) -> None:
-        """Puts the upstream side's form of our own entry in its place (section 16.7 step 8)."""
+    def _upstream_record_route(self, response: Response, now: float) -> str:
+        """Our own entry in the form that the upstream side can reach, the others as they are (section 16.7 step 8)."""
         values = response.headers.values("record-route")
-        up = self._crossing.up
-        try:
-            at = values.index(self._record_route or "")
-        except ValueError:
+        if self._record_route not in values:
             # Whoever rewrote our entry broke the route for others; the masked Contact still leads here.
-            return
+            return ", ".join(values)
+        at = values.index(self._record_route)
         beyond = [address.uri for address in response.record_routes[:at]]
-        values[at] = f"<{up.uri(self._tokens.route(_routes_hash(beyond[::-1]), now), ';lr')}>"
-        response.headers.set("Record-Route", ", ".join(values))
-
-
-def loop_hash(request: Request) -> str:
-    """What a request that came round unchanged has in common with itself (RFC 5393 section 4.2.1)."""
-    parts = (
-        request.uri,
-        request.call_id,
-        request.from_.tag or "",
-        request.to.tag or "",
-        str(request.cseq.number),
-        *request.headers.lines("route"),
-    )
-    return blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
-
-
-def has_looped(request: Request, doors: Doors) -> bool:
-    """Whether the request has been here before and nothing that decides its way has changed (section 16.3)."""
-    lines = request.headers.lines("via")
-    if len(lines) == 1 and "," not in lines[0]:
-        return False
-    ours = [via for via in request.vias[1:] if via.sent_by in doors.own_addresses]
-    return bool(ours) and any((via.branch or "").endswith("." + loop_hash(request)) for via in ours)
-
-
-def flow_behind(contact: str, source: Flow, door: Door, request: Request | None) -> Flow | None:
-    """The flow by which to reach a peer instead of the address in its Contact; None: the Contact will do.
-
-    Connections are used again (RFC 3261 section 18), call processes are reached inside, and a peer
-    whose Contact or Via shows that it is behind NAT is reached where its message came from.
-    """
-    if door.inside or source.reliable:
-        return source
-    try:
-        uri = parse_uri(contact)
-    except SipParseError:
-        return source
-    address = uri.address
-    if address == source.host and (uri.port or 5060) == source.port:
-        return None
-    try:
-        literal = ip_address(address)
-    except ValueError:
-        # Kept beside a name, in case the name leads nowhere.
-        return source
-    if address != source.host and not literal.is_global:
-        return source
-    if request is not None:
-        via = request.via
-        if via.wants_rport and via.host == uri.host and via.sent_by != (source.host, source.port):
-            return source
-    return None
-
-
-def following_routes_fit(routes: list[str], sealed: bytes) -> bool:
-    """Whether the routes that follow ours are those that were there when ours was made."""
-    return _routes_hash(routes) == sealed
-
-
-def _routes_hash(routes: list[str]) -> bytes:
-    if not routes:
-        return b""
-    return blake2b("\n".join(routes).encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        following = routes_hash(beyond[::-1])
+        values[at] = f"<{self._crossing.up.uri(self._tokens.route(following, now), ';lr')}>"
+        return ", ".join(values)
 
 
 def _contact_uri(message: Request | Response) -> str | None:
@@ -293,17 +275,6 @@ def _contact_uri(message: Request | Response) -> str | None:
     return None if contact is None or contact.uri == "*" else contact.uri
 
 
-def _set_uri(request: Request, name: str, old: NameAddr, uri: str) -> None:
+def _with_uri(old: NameAddr, uri: str) -> str:
     """Another URI, the same tag; the display name goes with the URI that it described."""
-    request.headers.set(name, f"<{uri}>{params_text(old.params)}")
-
-
-def _restore_names(original: Request, response: Response) -> None:
-    """From and To as the sender of the request wrote them, with the tag that the response brought."""
-    tag = response.to.tag
-    sent = original.to
-    response.headers.set("From", original.headers.get("From") or "")
-    to = original.headers.get("To") or ""
-    if sent.tag is None and tag is not None:
-        to = str(NameAddr(sent.display, sent.uri, {**sent.params, "tag": tag}))
-    response.headers.set("To", to)
+    return f"<{uri}>{params_text(old.params)}"

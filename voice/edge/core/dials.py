@@ -39,9 +39,9 @@ class Dials:
         if not 1 <= len(plan.targets) <= MAX_TARGETS:
             raise ValueError(f"a dial plan needs 1 to {MAX_TARGETS} targets, not {len(plan.targets)}")
         ticket = token_hex(16)
-        alarm = Alarm(lambda _now: self._forget(ticket))
+        alarm = Alarm(self._kernel, lambda _now: self._forget(ticket))
         self._plans[ticket] = plan, alarm
-        self._kernel.set_alarm(alarm, now + self._kernel.settings.ticket_seconds)
+        alarm.set(now + self._kernel.settings.ticket_seconds)
         return self._kernel.doors.inside.uri(ticket)
 
     def begin(self, request: Request, server: ServerTransaction, source: Flow, now: float) -> None:
@@ -67,7 +67,7 @@ class Dials:
         )
         process = (source.host, source.port)
 
-        def ended(_status: int, _reason: str, _now: float) -> None:
+        def ended(_final: Final, _now: float) -> None:
             pending = self._pending.get(process)
             if pending is not None:
                 pending.discard(invite)

@@ -51,7 +51,7 @@ class CallFacts:
 class Invite:
     """One INVITE from its arrival to its last response.
 
-    `ended` is called once, with the first final status that its sender was given.
+    `ended` is called once, with the first final response that its sender was given.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Invite:
         server: ServerTransaction,
         crossing: Crossing,
         facts: CallFacts,
-        ended: Callable[[int, str, float], None],
+        ended: Callable[[Final, float], None],
     ) -> None:
         self.kernel = kernel
         self.server = server
@@ -71,7 +71,7 @@ class Invite:
         """Those not begun yet."""
         self._serial = False
         self._ring_seconds: float | None = None
-        self._ring = Alarm(self._rung_out)
+        self._ring: Alarm | None = None
         self._branches: list[Branch] = []
         self._finals: list[Final] = []
         self._cancelled: Final | None = None
@@ -219,15 +219,14 @@ class Invite:
         passage = Passage(
             self.crossing,
             kernel.tokens,
+            kernel.peers,
             kernel.door_of(flow),
             legs=legs,
             cseq_delta=cseq_delta,
             shown=branch.hop.shown,
         )
-        request = passage.forward(branch.hop.uri, list(self.facts.routes), now)
-        for name, value in credentials:
-            request.headers.add(name, value)
-        branch.send(request, passage, flow, now)
+        request, via_branch = passage.forward(branch.hop.uri, self.facts.routes, now, credentials)
+        branch.send(request, via_branch, passage, flow, now)
 
     def _answer_challenge(self, branch: Branch, response: Response, now: float) -> bool:
         """Sends the INVITE anew with the gateway's credentials; False: there is nothing to answer with."""
@@ -255,7 +254,8 @@ class Invite:
         self._relay(branch, response, source, now)
         if first:
             self._give_up_others(Final.local(487, "Answered elsewhere"), now)
-            self._ended(response.status, response.reason, now)
+            self.crossing.let_go()
+            self._ended(Final.local(response.status, response.reason), now)
 
     def _relay(self, branch: Branch, response: Response, source: Flow, now: float) -> None:
         passage = branch.passage
@@ -273,7 +273,7 @@ class Invite:
                 leg.responded(response.status, response.reason, now)
 
     def _give_up_others(self, end_as: Final, now: float) -> None:
-        self._ring.stop()
+        self._stop_ring()
         self._targets.clear()
         for branch in self._branches:
             branch.target.hops.clear()
@@ -306,21 +306,30 @@ class Invite:
         self.server.respond(upward, now)
 
     def _answer_ourselves(self, final: Final, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
-        response = make_response(
-            self.server.request, final.status, final.reason, to_tag=new_id().replace("-", ""), headers=headers
-        )
+        request = self.crossing.request
+        assert request is not None, "the request has been let go"
+        tag = new_id().replace("-", "")
+        response = make_response(request, final.status, final.reason, to_tag=tag, headers=headers)
         self._close(final, now)
         self.server.respond(response, now)
 
     def _close(self, final: Final, now: float) -> None:
-        self._ring.stop()
+        self._stop_ring()
+        self.crossing.let_go()
         if self.facts.incoming_leg is not None:
             self.facts.incoming_leg.responded(final.status, final.reason, now)
-        self._ended(final.status, final.reason, now)
+        self._ended(final, now)
 
     def _arm_ring(self, now: float) -> None:
         if self._ring_seconds is not None:
-            self.kernel.set_alarm(self._ring, now + self._ring_seconds)
+            self._stop_ring()
+            self._ring = Alarm(self.kernel, self._rung_out)
+            self._ring.set(now + self._ring_seconds)
+
+    def _stop_ring(self) -> None:
+        if self._ring is not None:
+            self._ring.stop()
+            self._ring = None
 
     def _rung_out(self, now: float) -> None:
         """The ring time has passed: of this target when serial, of all when parallel."""

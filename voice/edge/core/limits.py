@@ -93,7 +93,6 @@ class Limits:
         call = self._calls.pop(call_id, None)
         if call is None:
             return None
-        call.wanted = None
         left = self._places[call.account_id] - 1
         if left:
             self._places[call.account_id] = left

@@ -28,8 +28,7 @@ def hang_up(kernel: Kernel, client: ClientTransaction, answer: Response, now: fl
         if (uri.address.lower(), uri.port or 5060) != own:
             routes.append(route.uri)
 
-    def request(method: str, cseq: int) -> Request:
-        branch = f"{MAGIC_COOKIE}{os.urandom(12).hex()}"
+    def request(method: str, cseq: int, branch: str) -> Request:
         headers = Headers(
             (
                 ("Via", f"SIP/2.0/{door.transport} {door.sent_by};branch={branch};rport"),
@@ -45,5 +44,10 @@ def hang_up(kernel: Kernel, client: ClientTransaction, answer: Response, now: fl
 
     number = invite.cseq.number
     # Both go where the INVITE went: from there the answer came, and the Contact may be behind NAT.
-    kernel.send(request("ACK", number), client.flow)
-    kernel.layer.begin_client(request("BYE", number + 1), client.flow, now)
+    kernel.send(request("ACK", number, _branch()), client.flow)
+    branch = _branch()
+    kernel.layer.begin_client(request("BYE", number + 1, branch), branch, client.flow, now)
+
+
+def _branch() -> str:
+    return f"{MAGIC_COOKIE}{os.urandom(12).hex()}"

@@ -12,15 +12,18 @@ from collections.abc import Callable
 
 from sip_config.directory import Directory
 from voice.edge.core.answers import ALLOW, Answers, Verdict, reply_flow
+from voice.edge.core.best import Final
 from voice.edge.core.branch import Branch
 from voice.edge.core.calls import Calls
-from voice.edge.core.crossing import OUR_HEADERS, Crossing, has_looped
+from voice.edge.core.crossing import Crossing
 from voice.edge.core.dials import Dials
 from voice.edge.core.doors import INSIDE, Doors
 from voice.edge.core.gates import Gates
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Kernel
-from voice.edge.core.relay import NotSealed, Relay, dialog_fits, relay_ack, routes_beyond
+from voice.edge.core.loops import has_looped
+from voice.edge.core.relay import Relay, dialog_fits, relay_ack
+from voice.edge.core.routeset import NotSealed, routes_beyond
 from voice.edge.core.sources import Sources
 from voice.edge.core.targets import Hop, Target
 from voice.edge.core.tokens import DialogToken
@@ -28,22 +31,26 @@ from voice.edge.seal import MIN_TOKEN_CHARS, SealError
 from voice.edge.settings import EdgeSettings
 from voice.pool.orders import Seat
 from voice.records import Journal
-from voice.sip.errors import SipParseError
+from voice.sip.errors import SipParseError, StreamError
 from voice.sip.flow import Flow
 from voice.sip.message import Request, Response, parse_message
 from voice.sip.respond import make_response
 from voice.sip.transactions import (
-    Occurrence,
+    Ending,
     RequestArrived,
     ResponseArrived,
     ServerTransaction,
     StrayResponse,
-    TimedOut,
     TransportFailed,
 )
 from voice.sip.via import stamp_top_via
 
 log = logging.getLogger(__name__)
+
+_OUR_PREFIX = "x-trunkflow-"
+_CLAIMS = ("p-asserted-identity", "p-preferred-identity", "remote-party-id")
+_FOREIGN_MARKS = (b"x-trunkflow-", b"-identity", b"remote-party-id")
+"""Bytes that a message has which needs `_drop_foreign_headers`."""
 
 
 class Proxy:
@@ -70,16 +77,19 @@ class Proxy:
         self.received = 0
         self.strays = 0
 
-    def receive(self, data: bytes, source: Flow, now: float) -> None:
-        """One whole message: a datagram, or one cut from a stream.  A fault of ours costs this message only."""
+    def receive(self, data: bytes, source: Flow, now: float) -> bool:
+        """One whole message: a datagram, or one cut from a stream.  A fault of ours costs this message only.
+
+        False: nothing from this source is wanted.
+        """
         self.received += 1
         if source.local != INSIDE and not self._sources.welcome(data, source, now):
-            return
+            return False
         try:
             message = parse_message(data)
         except SipParseError as error:
             self._unreadable(error, data, source, now)
-            return
+            return True
         try:
             self._handle(message, data, source, now)
         except SipParseError as error:
@@ -88,6 +98,14 @@ class Proxy:
                 self._bad_request(message, error, source, now)
         except Exception:
             self._bug(message, source)
+        return True
+
+    def stream_unreadable(self, error: StreamError, source: Flow, now: float) -> None:
+        """A stream can no longer be cut into messages."""
+        if not self._sources.welcome(b"", source, now):
+            return
+        parse_error = SipParseError(error.problem, status=error.status, partial=error.partial)
+        self._unreadable(parse_error, b"", source, now)
 
     def get_timer(self) -> float | None:
         """When to call `handle_timer` at the latest."""
@@ -105,8 +123,11 @@ class Proxy:
         for occurrence in kernel.layer.handle_timer(now):
             self._contained(occurrence, now)
         while (alarm := kernel.alarms.due(now)) is not None:
+            action = alarm.action
+            if action is None:
+                continue
             try:
-                alarm.action(now)
+                action(now)
             except Exception:
                 self.bugs += 1
                 log.exception("bug: a timer could not be handled")
@@ -123,56 +144,63 @@ class Proxy:
         self.transport_failed(self.kernel.inside_flow(seat.host, seat.port), now)
         self.dials.process_lost(seat, now)
 
-    def _contained(self, occurrence: Occurrence, now: float) -> None:
+    def _contained(self, occurrence: Ending, now: float) -> None:
         try:
-            self._happened(occurrence, None, now)
+            self._happened(occurrence, now)
         except Exception:
             self.bugs += 1
             log.exception("bug: a transaction could not be followed up")
 
     def _handle(self, message: Request | Response, data: bytes, source: Flow, now: float) -> None:
-        if OUR_HEADERS in data.decode("latin-1").lower():
-            _drop_our_headers(message)
+        lower = data.lower()
+        if any(mark in lower for mark in _FOREIGN_MARKS):
+            _drop_foreign_headers(message)
         occurrence = self.kernel.layer.receive(message, now)
-        if occurrence is not None:
-            self._happened(occurrence, source, now)
+        if occurrence is None:
+            return
+        if isinstance(occurrence, ResponseArrived):
+            self._response(occurrence, source, now)
+        elif isinstance(occurrence, RequestArrived):
+            self._request(occurrence, source, now)
+        elif isinstance(occurrence, StrayResponse):
+            self.strays += 1
+        else:
+            self._happened(occurrence, now)
 
-    def _happened(self, occurrence: Occurrence, source: Flow | None, now: float) -> None:
-        match occurrence:
-            case ResponseArrived(client, response):
-                owner = client.owner
-                assert source is not None
-                if isinstance(owner, Branch):
-                    if owner.client is client:
-                        owner.invite.response(owner, response, source, now)
-                elif isinstance(owner, Relay):
-                    owner.response(response, source, now)
-            case RequestArrived(request):
-                assert source is not None
-                stamp_top_via(request.headers, request.via, source.host, source.port)
-                self._request(request, source, now)
-            case TimedOut(transaction) | TransportFailed(transaction):
-                owner = transaction.owner
-                transaction.owner = None
-                if isinstance(transaction, ServerTransaction):
-                    return
-                failed = isinstance(occurrence, TransportFailed)
-                if isinstance(owner, Branch):
-                    if owner.client is transaction:
-                        owner.invite.branch_lost(owner, transport=failed, now=now)
-                elif isinstance(owner, Relay):
-                    if failed:
-                        owner.transport_failed(now)
-                    else:
-                        owner.timed_out(now)
-            case StrayResponse():
-                self.strays += 1
+    def _response(self, arrived: ResponseArrived, source: Flow, now: float) -> None:
+        client, response = arrived
+        owner = client.owner
+        if isinstance(owner, Branch):
+            # Not so after a challenge: then the branch has another transaction.
+            if owner.client is client:
+                owner.invite.response(owner, response, source, now)
+        elif isinstance(owner, Relay):
+            owner.response(response, source, now)
 
-    def _request(self, request: Request, source: Flow, now: float) -> None:
+    def _happened(self, occurrence: Ending, now: float) -> None:
+        """A transaction will bring nothing any more."""
+        transaction = occurrence.transaction
+        owner = transaction.owner
+        transaction.owner = None
+        if isinstance(transaction, ServerTransaction):
+            return
+        failed = isinstance(occurrence, TransportFailed)
+        if isinstance(owner, Branch):
+            if owner.client is transaction:
+                owner.invite.branch_lost(owner, transport=failed, now=now)
+        elif isinstance(owner, Relay):
+            if failed:
+                owner.transport_failed(now)
+            else:
+                owner.timed_out(now)
+
+    def _request(self, arrived: RequestArrived, source: Flow, now: float) -> None:
         """A request that begins something (RFC 3261 section 16.3)."""
+        request = arrived.request
+        stamp_top_via(request.headers, request.via, source.host, source.port)
         method = request.method
         if method == "CANCEL":
-            self._cancel(request, source, now)
+            self._cancel(arrived, source, now)
             return
         uri = request.sip_uri
         if uri.scheme != "sip":
@@ -186,7 +214,7 @@ class Proxy:
         if method != "ACK" and not self._may_travel(request, source, now):
             return
         if token is not None:
-            self._in_dialog(request, token, source, now)
+            self._in_dialog(arrived, token, source, now)
         elif method == "ACK":
             pass  # Of a refusal that was given without a transaction.
         elif request.to.tag is not None:
@@ -196,7 +224,7 @@ class Proxy:
                 "that the call was answered with.",
             )  # fmt: skip
         elif method == "INVITE":
-            self._new_invite(request, source, now)
+            self._new_invite(arrived, source, now)
         elif method == "OPTIONS":
             headers = (
                 ("Allow", ALLOW),
@@ -253,9 +281,10 @@ class Proxy:
         verdict = Verdict(status=status, gate=gate, rule=rule, remedy=remedy, headers=headers)
         self._answers.refuse(request, source, verdict, now)
 
-    def _new_invite(self, request: Request, source: Flow, now: float) -> None:
+    def _new_invite(self, arrived: RequestArrived, source: Flow, now: float) -> None:
+        request = arrived.request
         if source.local == INSIDE:
-            self.dials.begin(request, self._begin_server(request, source, now), source, now)
+            self.dials.begin(request, self._begin_server(arrived, source, now), source, now)
             return
         if self.draining:
             self._refuse(
@@ -265,14 +294,15 @@ class Proxy:
             return
         admission = self._gates.admit(request, source, now)
         if admission is not None:
-            self.calls.begin(request, self._begin_server(request, source, now), source, admission, now)
+            self.calls.begin(request, self._begin_server(arrived, source, now), source, admission, now)
 
-    def _in_dialog(self, request: Request, token: DialogToken, source: Flow, now: float) -> None:
+    def _in_dialog(self, arrived: RequestArrived, token: DialogToken, source: Flow, now: float) -> None:
         kernel = self.kernel
+        request = arrived.request
         try:
             if not dialog_fits(token, request):
                 raise NotSealed("the sealed route belongs to another dialog")
-            routes = routes_beyond(kernel, request, now)
+            routes = routes_beyond(request, kernel.tokens, kernel.doors, now)
         except NotSealed as fault:
             self._refuse(
                 request, source, now, 481, "route", str(fault),
@@ -291,7 +321,7 @@ class Proxy:
         if request.method == "ACK":
             relay_ack(kernel, crossing, token, routes, now)
             return
-        server = self._begin_server(request, source, now)
+        server = self._begin_server(arrived, source, now)
         if request.method == "INVITE":
             self._reinvite(server, crossing, token, routes, now)
             return
@@ -314,19 +344,21 @@ class Proxy:
         hop = Hop(uri=token.target, token=token, shown=shown)
         invite.begin([Target(name=token.target, hops=deque([hop]))], now)
 
-    def _cancel(self, request: Request, source: Flow, now: float) -> None:
+    def _cancel(self, arrived: RequestArrived, source: Flow, now: float) -> None:
         """Section 16.10; without its INVITE there is nothing to cancel, and nobody to pass it on to."""
+        request = arrived.request
         invite = self.kernel.layer.invite_of(request)
         if invite is None:
             self._answers.send(request, source, 481)
             return
-        cancel = self.kernel.layer.begin_server(request, reply_flow(request, source))
+        cancel = self.kernel.layer.begin_server(arrived, reply_flow(request, source))
         cancel.respond(make_response(request, 200, to_tag=self._answers.tag(request)), now)
         if isinstance(invite.owner, Invite):
             invite.owner.cancel(now)
 
-    def _begin_server(self, request: Request, source: Flow, now: float) -> ServerTransaction:
-        server = self.kernel.layer.begin_server(request, reply_flow(request, source))
+    def _begin_server(self, arrived: RequestArrived, source: Flow, now: float) -> ServerTransaction:
+        request = arrived.request
+        server = self.kernel.layer.begin_server(arrived, reply_flow(request, source))
         if request.method == "INVITE":
             server.respond(make_response(request, 100), now)
         return server
@@ -365,11 +397,15 @@ def _verdict_on(error: SipParseError) -> Verdict:
     )
 
 
-def _drop_our_headers(message: Request | Response) -> None:
-    """What only the edge itself may say to a call process."""
-    for name in {name for name, _ in message.headers if name.lower().startswith(OUR_HEADERS)}:
-        message.headers.remove(name)
+def _drop_foreign_headers(message: Request | Response) -> None:
+    """Drops what nobody but the edge may say to a call process, and claims of identity.
+
+    Who a caller claims to be is checked by nobody yet, so no claim crosses the edge (RFC 3325 section 5).
+    """
+    for name in {name for name, _ in message.headers}:
+        if name.lower().startswith(_OUR_PREFIX) or name.lower() in _CLAIMS:
+            message.headers.remove(name)
 
 
-def _nothing_follows(_status: int, _reason: str, _now: float) -> None:
+def _nothing_follows(_final: Final, _now: float) -> None:
     """The end of a re-INVITE is not the end of its call."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from voice.edge.core.crossing import Crossing, Passage, following_routes_fit
+from voice.edge.core.crossing import Crossing, Passage
 from voice.edge.core.doors import INSIDE
 from voice.edge.core.gateway_auth import answered_challenge, gateway_behind
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.tokens import DialogToken, fingerprint
-from voice.edge.seal import SealError
 from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
 from voice.sip.message import Request, Response
@@ -18,38 +17,11 @@ from voice.sip.transactions import ClientTransaction, ServerTransaction
 from voice.sip.uri import parse_uri
 
 
-class NotSealed(Exception):
-    """The request is not on a route that the edge made for its dialog."""
-
-
 def dialog_fits(token: DialogToken, request: Request) -> bool:
     """Whether the request is in the dialog that the token was made for."""
     if token.from_caller:
         return token.dialog == fingerprint(request.call_id, request.from_.tag, request.to.tag)
     return token.dialog == fingerprint(request.call_id, request.to.tag)
-
-
-def routes_beyond(kernel: Kernel, request: Request, now: float) -> list[str]:
-    """The routes that follow our own ones.
-
-    Raises NotSealed unless they are those that were there when the dialog began: a request may not
-    choose by itself where the edge sends it.
-    """
-    routes = [address.uri for address in request.routes]
-    sealed: bytes | None = None
-    while routes:
-        try:
-            user = parse_uri(routes[0]).user
-            following = kernel.tokens.open_route(user or "", now)
-        except (SealError, SipParseError):
-            break
-        sealed = following
-        del routes[0]
-    if routes and sealed is None and _leads_here(kernel, routes[0]):
-        del routes[0]
-    if not following_routes_fit(routes, sealed or b""):
-        raise NotSealed("the routes after the edge are not those of the dialog")
-    return routes
 
 
 def destination(
@@ -62,26 +34,24 @@ def destination(
 ) -> None:
     """Finds where the token leads."""
     flow = token.flow
-    if flow is not None and flow.local >= len(kernel.doors.all):
-        flow = None
-    if flow is not None and (flow.local == INSIDE or (flow.reliable and kernel.connected(flow))):
-        found([flow], now)
+    if flow.local >= len(kernel.doors.all):
+        failed("the edge no longer has the socket that the call came by", now)
+        return
+    direct = not routes and not token.named_host
+    if flow.local == INSIDE or (kernel.connected(flow) if flow.reliable and flow.connection else direct):
+        found((flow,), now)
         return
     try:
         uri = parse_uri(routes[0] if routes else token.target)
     except SipParseError as fault:
         failed(str(fault), now)
         return
-    if flow is None:
-        kernel.locate(uri, trusted=True, found=found, failed=failed, now=now)
-        return
-    if not flow.reliable and (routes or not uri.address[-1:].isalpha()):
-        found([flow], now)
-        return
 
     def by_flow(_problem: str, later: float) -> None:
-        found([flow], later)
+        found((flow,), later)
 
+    # An address that the peer itself sent from is its own, whatever network it is in; any other may not lead
+    # into somebody's inside.
     kernel.locate(uri, trusted=uri.address == flow.host, found=found, failed=by_flow, now=now)
 
 
@@ -139,6 +109,8 @@ class Relay:
                 return
         if not self._server.over and not self._server.answered:
             self._server.respond(passage.backward(response, source, now), now)
+        if response.status >= 200:
+            self._server.owner = client.owner = None
         if response.status >= 200 and response.status not in (401, 407):
             self._end(now)
 
@@ -157,16 +129,16 @@ class Relay:
     def _send(self, flow: Flow, cseq_delta: int, now: float, *credentials: tuple[str, str]) -> None:
         kernel = self._kernel
         passage = passage_for(kernel, self._crossing, self._token, flow, cseq_delta)
-        request = passage.forward(self._token.target, self._routes, now)
-        for name, value in credentials:
-            request.headers.add(name, value)
+        request, branch = passage.forward(self._token.target, self._routes, now, credentials)
         self._passage = passage
-        self._client = kernel.layer.begin_client(request, flow, now)
+        self._client = kernel.layer.begin_client(request, branch, flow, now)
         self._client.owner = self
 
     def _unreachable(self, problem: str, now: float) -> None:
         if not self._server.over and not self._server.answered:
-            self._server.respond(make_response(self._server.request, 500, problem), now)
+            request = self._crossing.request
+            assert request is not None
+            self._server.respond(make_response(request, 500, problem), now)
         self._end(now)
 
     def _end(self, now: float) -> None:
@@ -180,7 +152,8 @@ def relay_ack(kernel: Kernel, crossing: Crossing, token: DialogToken, routes: li
 
     def found(flows: Sequence[Flow], later: float) -> None:
         passage = passage_for(kernel, crossing, token, flows[0], token.cseq_delta)
-        kernel.send(passage.forward(token.target, routes, later), flows[0])
+        request, _ = passage.forward(token.target, routes, later)
+        kernel.send(request, flows[0])
 
     def failed(_problem: str, _later: float) -> None:
         pass  # Nobody is waiting: whoever answered will send its 2xx again, and give up in the end.
@@ -194,13 +167,11 @@ def passage_for(
     """The passage of a request that a token sends on its way."""
     shown = None if token.from_uri is None or token.to_uri is None else (token.from_uri, token.to_uri)
     return Passage(
-        crossing, kernel.tokens, kernel.door_of(flow), legs=token.legs, cseq_delta=cseq_delta, shown=shown
+        crossing,
+        kernel.tokens,
+        kernel.peers,
+        kernel.door_of(flow),
+        legs=token.legs,
+        cseq_delta=cseq_delta,
+        shown=shown,
     )
-
-
-def _leads_here(kernel: Kernel, route: str) -> bool:
-    try:
-        uri = parse_uri(route)
-    except SipParseError:
-        return False
-    return (uri.address.lower(), uri.port or 5060) in kernel.doors.own_addresses

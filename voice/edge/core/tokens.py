@@ -8,30 +8,28 @@ so that the edge keeps no dialogs.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from hashlib import blake2b
-from ipaddress import ip_address
-from typing import Final
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import Final, NamedTuple
 
 from voice.edge.seal import Seal, SealError
 from voice.sip.flow import Flow
 
-_HEAD: Final = struct.Struct("!BBHB16s8s")
-_FLOW: Final = struct.Struct("!BBHI")
+_HEAD: Final = struct.Struct("!BBHBBHIB16s8s")
+"""Kind, flags, CSeq delta, then of the flow: how, door, port, connection; number of legs, call, dialog."""
 _DIALOG: Final = 1
-_ROUTE: Final = 2
+_ROUTE: Final = b"\x02"
 _FROM_CALLER: Final = 1
 _TRUNK: Final = 2
-_HAS_FLOW: Final = 4
+_NAMED_HOST: Final = 4
 _HAS_NAMES: Final = 8
-_TCP: Final = 0x80
-_IPV6: Final = 0x40
+_TCP: Final = 1
+_IPV6: Final = 2
 
 FINGERPRINT_BYTES: Final = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DialogToken:
+class DialogToken(NamedTuple):
     """How to relay what the holder sends in its dialog."""
 
     from_caller: bool
@@ -39,7 +37,7 @@ class DialogToken:
     trunk: bool
     """A plain trunk call: its end is recorded by the edge."""
     cseq_delta: int
-    """How much higher the callee's side counts the caller's requests, because a challenge was answered in between."""
+    """How much higher the callee's side counts the caller's requests: challenges were answered in between."""
     call_id: str
     legs: tuple[str, ...]
     """Legs that end with the dialog."""
@@ -47,11 +45,14 @@ class DialogToken:
     """`fingerprint` of the dialog; the holder cannot use the token in another."""
     target: str
     """Request-URI for the other side."""
-    flow: Flow | None = None
-    """Where to send it, when that does not follow from `target`."""
-    from_uri: str | None = None
+    flow: Flow
+    """Where to send it."""
+    named_host: bool
+    """`target` names a host: ask for its address, and use `flow` when that leads nowhere."""
+    from_uri: str | None
     """The holder, as the other side knows it; None: as the holder calls itself."""
-    to_uri: str | None = None
+    to_uri: str | None
+    """The other side, as it knows itself; None: as the holder calls it."""
 
 
 def fingerprint(call_id: str, caller_tag: str | None, callee_tag: str | None = None) -> bytes:
@@ -70,8 +71,8 @@ class Tokens:
         return self._seal.seal(_pack(token), now)
 
     def route(self, following: bytes, now: float) -> str:
-        """For a Record-Route: `following` identifies the routes that its holder has to send along after it."""
-        return self._seal.seal(bytes((_ROUTE,)) + following, now)
+        """For a Record-Route; `following` identifies the routes that its holder has to send after it."""
+        return self._seal.seal(_ROUTE + following, now)
 
     def open_dialog(self, text: str | bytes, now: float) -> DialogToken:
         """Raises SealError."""
@@ -80,70 +81,69 @@ class Tokens:
     def open_route(self, text: str, now: float) -> bytes:
         """Raises SealError."""
         plain = self._seal.open(text, now)
-        if plain[:1] != bytes((_ROUTE,)):
+        if plain[:1] != _ROUTE:
             raise SealError("a token of another kind")
         return plain[1:]
 
 
 def _pack(token: DialogToken) -> bytes:
-    flags = (
+    transport, door, host, port, connection = token.flow
+    ipv6 = ":" in host
+    names = token.from_uri is not None and token.to_uri is not None
+    head = _HEAD.pack(
+        _DIALOG,
         token.from_caller * _FROM_CALLER
         | token.trunk * _TRUNK
-        | (token.flow is not None) * _HAS_FLOW
-        | (token.from_uri is not None) * _HAS_NAMES
+        | token.named_host * _NAMED_HOST
+        | names * _HAS_NAMES,
+        token.cseq_delta & 0xFFFF,
+        (transport != "UDP") * _TCP | ipv6 * _IPV6,
+        door,
+        port,
+        connection & 0xFFFFFFFF,
+        len(token.legs),
+        bytes.fromhex(token.call_id.replace("-", "")),
+        token.dialog,
     )
-    call_id = bytes.fromhex(token.call_id.replace("-", ""))
-    parts = [
-        _HEAD.pack(_DIALOG, flags, token.cseq_delta & 0xFFFF, len(token.legs), call_id, token.dialog),
-        *(bytes.fromhex(leg.replace("-", "")) for leg in token.legs),
-    ]
-    if token.flow is not None:
-        parts.append(_pack_flow(token.flow))
-    texts = [token.target]
-    if token.from_uri is not None:
-        texts += [token.from_uri, token.to_uri or ""]
-    parts.append("\n".join(texts).encode("utf-8", "surrogateescape"))
-    return b"".join(parts)
-
-
-def _pack_flow(flow: Flow) -> bytes:
-    address = ip_address(flow.host.partition("%")[0])
-    kind = (_TCP if flow.transport == "TCP" else 0) | (_IPV6 if address.version == 6 else 0)
-    return _FLOW.pack(kind, flow.local, flow.port, flow.connection & 0xFFFFFFFF) + address.packed
+    address = inet_pton(AF_INET6, host.partition("%")[0]) if ipv6 else inet_pton(AF_INET, host)
+    legs = bytes.fromhex("".join(token.legs).replace("-", ""))
+    text = f"{token.target}\n{token.from_uri}\n{token.to_uri}" if names else token.target
+    return head + address + legs + text.encode("utf-8", "surrogateescape")
 
 
 def _unpack(plain: bytes) -> DialogToken:
-    if plain[:1] != bytes((_DIALOG,)) or len(plain) < _HEAD.size:
+    if len(plain) < _HEAD.size or plain[0] != _DIALOG:
         raise SealError("a token of another kind")
-    _, flags, delta, leg_count, call_id, dialog = _HEAD.unpack_from(plain)
+    _, flags, delta, how, door, port, connection, leg_count, call_id, dialog = _HEAD.unpack_from(plain)
     at = _HEAD.size
-    legs = []
-    for _ in range(leg_count):
-        legs.append(_uuid_text(plain[at : at + 16]))
+    if how & _IPV6:
+        host = inet_ntop(AF_INET6, plain[at : at + 16])
         at += 16
-    flow = None
-    if flags & _HAS_FLOW:
-        kind, local, port, connection = _FLOW.unpack_from(plain, at)
-        at += _FLOW.size
-        width = 16 if kind & _IPV6 else 4
-        host = str(ip_address(plain[at : at + width]))
-        at += width
-        flow = Flow("TCP" if kind & _TCP else "UDP", local, host, port, connection)
-    target, *names = plain[at:].decode("utf-8", "surrogateescape").split("\n")
+    else:
+        host = inet_ntop(AF_INET, plain[at : at + 4])
+        at += 4
+    legs = tuple(uuid_text(plain[at + 16 * index : at + 16 * index + 16]) for index in range(leg_count))
+    text = plain[at + 16 * leg_count :].decode("utf-8", "surrogateescape")
+    from_uri: str | None = None
+    to_uri: str | None = None
+    if flags & _HAS_NAMES:
+        text, from_uri, to_uri = text.split("\n")
     return DialogToken(
-        from_caller=bool(flags & _FROM_CALLER),
-        trunk=bool(flags & _TRUNK),
-        cseq_delta=delta,
-        call_id=_uuid_text(call_id),
-        legs=tuple(legs),
-        dialog=dialog,
-        target=target,
-        flow=flow,
-        from_uri=names[0] if flags & _HAS_NAMES else None,
-        to_uri=(names[1] or None) if flags & _HAS_NAMES else None,
+        flags & _FROM_CALLER != 0,
+        flags & _TRUNK != 0,
+        delta,
+        uuid_text(call_id),
+        legs,
+        dialog,
+        text,
+        Flow("TCP" if how & _TCP else "UDP", door, host, port, connection),
+        flags & _NAMED_HOST != 0,
+        from_uri,
+        to_uri,
     )
 
 
-def _uuid_text(raw: bytes) -> str:
+def uuid_text(raw: bytes | bytearray) -> str:
+    """16 bytes as a UUID is written."""
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
