@@ -7,7 +7,7 @@ Relaying joins those lines again, so no value is ever written anew.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from voice.sip.errors import SipParseError
@@ -85,24 +85,31 @@ class Headers:
         headers._lines = lines
         return headers
 
+    # Relaying asks for fields some hundred times per call, nearly always by their keys: hence the conditional
+    # expressions below instead of plain calls of `key_of`.
+
     def get(self, name: str) -> str | None:
         """The value of the first field of that name."""
-        try:
-            line = self._lines[self._keys.index(key_of(name))]
-        except ValueError:
-            return None
-        return _value(line)
+        key = name if name in LONG else key_of(name)
+        keys = self._keys
+        return self._lines[keys.index(key)].partition(":")[2].strip(" \t") if key in keys else None
 
     def first_line(self, name: str) -> str | None:
         """The whole first line of that name: one object until the field changes, for caches to compare."""
-        try:
-            return self._lines[self._keys.index(key_of(name))]
-        except ValueError:
-            return None
+        key = name if name in LONG else key_of(name)
+        keys = self._keys
+        return self._lines[keys.index(key)] if key in keys else None
 
     def lines(self, name: str) -> list[str]:
         """The value of each field of that name."""
-        return [_value(line) for line in self._lines_of(key_of(name))]
+        key = name if name in LONG else key_of(name)
+        keys = self._keys
+        count = keys.count(key)
+        if not count:
+            return []
+        if count == 1:
+            return [self._lines[keys.index(key)].partition(":")[2].strip(" \t")]
+        return [_value(line) for line in self._lines_of(key)]
 
     def values(self, name: str) -> list[str]:
         """The single values of all fields of that name; those of a list field are split at their commas.
@@ -110,7 +117,7 @@ class Headers:
         Raises SipParseError when a quote or a bracket is not closed.
         """
         found = self.lines(name)
-        if not found or key_of(name) not in LISTS:
+        if (len(found) == 1 and found[0] and "," not in found[0]) or key_of(name) not in LISTS:
             return found
         try:
             return [value for line in found for value in split_list(line)]
@@ -202,28 +209,52 @@ class Headers:
     def copy(self) -> Headers:
         return Headers.received(self._keys.copy(), self._lines.copy())
 
-    def rewritten(self, first: Iterable[tuple[str, str]], changes: Mapping[str, str | None]) -> Headers:
+    def rewritten(self, first: Iterable[tuple[str, str]], changes: dict[str, str | None]) -> Headers:
         """Other headers, made in one pass, which is what relaying costs: `first` in front, then these.
 
-        `changes`, by key (long name in lower case): the value that takes the place of the first field and
-        drops its others, or None, which drops them all.
+        `changes`: the value that takes the place of the first field and drops its others, or None, which
+        drops them all.  Both by key, that is long name in lower case.
         """
         keys: list[str] = []
         lines: list[str] = []
+        new = []
         for name, value in first:
-            key, line = _field(name, value)
+            key = name if name in LONG else key_of(name)
             keys.append(key)
-            lines.append(line)
-        replaced = set()
+            lines.append(f"{LONG.get(key, key)}: {value}")
+            new.append(value)
+        left = changes.copy()
         for key, line in zip(self._keys, self._lines, strict=True):
             if key in changes:
-                change = changes[key]
-                if change is None or key in replaced:
+                change = left.get(key)
+                if change is None:
                     continue
-                replaced.add(key)
-                key, line = _field(key, change)
+                left[key] = None
+                line = f"{LONG.get(key, key)}: {change}"
+                new.append(change)
             keys.append(key)
             lines.append(line)
+        together = "".join(new)
+        if "\n" in together or "\r" in together or "\0" in together:
+            raise ValueError(f"a header value must not hold CR, LF or NUL: {together[:80]!r}")
+        headers = Headers.__new__(Headers)
+        headers._keys = keys
+        headers._lines = lines
+        return headers
+
+    def only(self, wanted: Sequence[str]) -> Headers:
+        """Other headers with the lines of these keys, grouped in this order, as they are."""
+        keys: list[str] = []
+        lines: list[str] = []
+        own = self._keys
+        for key in wanted:
+            count = own.count(key)
+            if count == 1:
+                keys.append(key)
+                lines.append(self._lines[own.index(key)])
+            elif count:
+                keys += [key] * count
+                lines += self._lines_of(key)
         return Headers.received(keys, lines)
 
     def text(self) -> str:
@@ -231,7 +262,7 @@ class Headers:
         return "\r\n".join(self._lines)
 
     def __contains__(self, name: str) -> bool:
-        return key_of(name) in self._keys
+        return (name if name in LONG else key_of(name)) in self._keys
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Long name and value of each field."""

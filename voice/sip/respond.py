@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from voice.sip.errors import SipParseError
-from voice.sip.headers import Headers
 from voice.sip.message import Request, Response
 
 REASONS: Final[dict[int, str]] = {
@@ -95,6 +94,9 @@ _CLASSES: Final = {
     6: "Global Failure",
 }
 
+# RFC 3261 section 8.2.6.2.
+_COPIED: Final = ("via", "from", "to", "call-id", "cseq")
+
 # Requests whose 18x and 2xx make a dialog along the recorded route (RFC 3261 section 12.1.1, RFC 6665, 3515).
 _DIALOG_FORMING: Final = frozenset(("INVITE", "SUBSCRIBE", "REFER"))
 
@@ -119,9 +121,7 @@ def make_response(
     Lines are copied as they came.  Raises ValueError for CR, LF or NUL in what is given.
     """
     theirs = request.headers
-    ours = Headers()
-    for name in ("via", "from", "to", "call-id", "cseq"):
-        ours.copy_from(theirs, name)
+    ours = theirs.only(_COPIED)
     if to_tag is not None and "to" in ours and not _has_to_tag(request):
         ours.append_to_first("To", f";tag={to_tag}")
     if status == 100:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from voice.sip.errors import SipParseError
@@ -14,8 +15,8 @@ from voice.sip.uri import HOST, checked_host, checked_port
 MAGIC_COOKIE: Final = "z9hG4bK"
 """What a branch begins with that identifies its transaction by itself (RFC 3261 section 8.1.1.7)."""
 
-_VIA: Final = re.compile(
-    rf"([{TCHARS}]++/[{TCHARS}]++)/([{TCHARS}]++)[ \t]++({HOST})(?::([0-9]{{1,5}}+))?(;.*+)?", re.DOTALL
+_SENT_BY: Final = re.compile(
+    rf"([{TCHARS}]++/[{TCHARS}]++)/([{TCHARS}]++)[ \t]++({HOST})(?::([0-9]{{1,5}}+))?"
 )
 _SPACES: Final = re.compile(r"[ \t]++")
 _AROUND_MARK: Final = re.compile(" ?([/:]) ?")
@@ -99,24 +100,35 @@ class Via(NamedTuple):
 
 def parse_via(text: str) -> Via:
     """Parses one Via value.  Raises SipParseError (400)."""
-    match = _VIA.fullmatch(text)
-    if match is None:
-        match = _VIA.fullmatch(_compact(text))
-        if match is None:
-            raise SipParseError(f"not a Via value: {text[:80]!r}")
-    protocol, transport, host, port, params = match.groups()
-    values = parse_params(params) if params else {}
+    sent_by, semicolon, params = text.partition(";")
+    if len(sent_by) <= _REMEMBERED_CHARS:
+        protocol, transport, host, port = _parse_remembered(sent_by)
+    else:
+        protocol, transport, host, port = _parse_sent_by(sent_by)
+    values = parse_params(semicolon + params) if semicolon else {}
     if values.get("branch", "") is None:
         raise SipParseError("the branch has no value")
-    number = None if port is None else checked_port(port)
-    return Via(protocol, transport.upper(), checked_host(host), number, values)
+    return Via(protocol, transport, host, port, values)
+
+
+def _parse_sent_by(text: str) -> tuple[str, str, str, int | None]:
+    match = _SENT_BY.fullmatch(text)
+    if match is None:
+        match = _SENT_BY.fullmatch(_compact(text))
+        if match is None:
+            raise SipParseError(f"not a Via value: {text[:80]!r}")
+    protocol, transport, host, port = match.groups()
+    return protocol, transport.upper(), checked_host(host), None if port is None else checked_port(port)
+
+
+# Everything before the parameters is the same in each message of a peer.
+_parse_remembered: Final = lru_cache(1_024)(_parse_sent_by)
+_REMEMBERED_CHARS: Final = 128
 
 
 def _compact(text: str) -> str:
-    """The value without the white space that the grammar allows around its marks."""
-    sent_by, semicolon, params = text.partition(";")
-    sent_by = _AROUND_MARK.sub(r"\1", _SPACES.sub(" ", sent_by)).strip(" ")
-    return sent_by + semicolon + params
+    """What stands before the parameters, without the white space that the grammar allows around its marks."""
+    return _AROUND_MARK.sub(r"\1", _SPACES.sub(" ", text)).strip(" ")
 
 
 def stamp_top_via(headers: Headers, via: Via, address: str, port: int) -> Via:
