@@ -32,7 +32,9 @@ from voice.pool.wire import (
     Retire,
     Retiring,
     StopCall,
+    tell,
 )
+from voice.records import CallEnded, CallStatus
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +153,9 @@ class CallProcess:
                 self._expected[message.order.call_id] = message.order
                 self._link.send(Expecting(call_id=message.order.call_id))
             case Forget():
-                self._expected.pop(message.call_id, None)
+                forgotten = self._expected.pop(message.call_id, None)
+                if forgotten is not None and message.refused is not None:
+                    self._never_begun(message.call_id, message.refused)
                 self._leave_if_done()
             case StopCall():
                 self._expected.pop(message.call_id, None)
@@ -175,6 +179,14 @@ class CallProcess:
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._over(order.call_id, done))
         return session.line.hear
+
+    def _never_begun(self, call_id: str, refused: str) -> None:
+        """The media stack refused an INVITE by itself: no codec in common, say."""
+        reason = f"the media stack refused the call with {refused}"
+        self._link.send(
+            tell(CallEnded(call_id=call_id, at=time.time(), status=CallStatus.FAILED, reason=reason))
+        )
+        self._link.send(CallOver(call_id=call_id))
 
     def _over(self, call_id: str, task: asyncio.Task[Ending]) -> None:
         del self._sessions[call_id]

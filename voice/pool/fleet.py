@@ -101,7 +101,7 @@ class Fleet:
             retire(worker)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
-                while self.workers or self._booting:
+                while self.workers or self._coming():
                     await self._change()
         for worker in tuple(self.workers.values()):
             self.kill(worker, "did not leave when the node stopped")
@@ -194,6 +194,8 @@ class Fleet:
             self._ports.keep(hello.rtp_port)
             retire(worker)
             self._watch(hello.pid)
+        elif self._stopping:
+            retire(worker)
         self.changed()
         self.top_up()
         return worker

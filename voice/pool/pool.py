@@ -152,10 +152,15 @@ class Pool:
             raise
         return self._by_call.get(call_id) is worker
 
-    def release(self, call_id: str) -> None:
-        """The INVITE of this order will not come, or failed before the call process saw it."""
+    def release(self, call_id: str, refused: str | None = None) -> None:
+        """The INVITE of this order will not come, or was `refused` by the process or its media stack."""
         worker = self._by_call.get(call_id)
-        if worker is not None and not worker.calls[call_id].started:
+        if worker is None:
+            return
+        if refused is not None:
+            # Only the process knows whether it has begun the call; if not, it says that the call is over.
+            worker.send(Forget(call_id=call_id, refused=refused))
+        elif not worker.calls[call_id].started:
             worker.send(Forget(call_id=call_id))
             self._done(worker, call_id)
 

@@ -127,6 +127,8 @@ class Forget(Message, tag=True):
     """The INVITE of this order will not come."""
 
     call_id: str
+    refused: str | None = None
+    """It came, and this is how it was answered.  A process that knows nothing of it ends the call."""
 
 
 class Got(Message, tag=True):
