@@ -15,8 +15,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -30,6 +30,8 @@ _VERSION: Final = 1
 _HEAD_BYTES: Final = 4
 _NONCE_END: Final = 16
 _TAG_BYTES: Final = 16
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 MIN_TOKEN_CHARS: Final = (_NONCE_END + _TAG_BYTES) * 4 // 3
 MAX_TOKEN_CHARS: Final = 1_024
 """Of a token that is looked at; ours have about 200."""
@@ -54,7 +56,8 @@ class Seal:
         head = bytes((_VERSION, hour >> 16 & 0xFF, hour >> 8 & 0xFF, hour & 0xFF))
         nonce = os.urandom(12)
         sealed = self._cipher(hour).encrypt(nonce, plain, head)
-        return urlsafe_b64encode(head + nonce + sealed).rstrip(b"=").decode("ascii")
+        text = b2a_base64(head + nonce + sealed, newline=False)
+        return text.translate(_TO_URL, b"=").decode("ascii")
 
     def open(self, token: str | bytes, now: float) -> bytes:
         """What was sealed.  Raises SealError, the same for every way in which a token can be wrong."""
@@ -62,7 +65,7 @@ class Seal:
             raise SealError("not a token of this edge")
         try:
             octets = token.encode("ascii") if isinstance(token, str) else token
-            raw = urlsafe_b64decode(octets + b"=" * (-len(octets) % 4))
+            raw = a2b_base64(octets.translate(_FROM_URL) + b"=" * (-len(octets) % 4))
         except (UnicodeEncodeError, Base64Error):
             raise SealError("not a token of this edge") from None
         if len(raw) < _NONCE_END + _TAG_BYTES:

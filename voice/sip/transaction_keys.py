@@ -21,10 +21,10 @@ def server_key(request: Request, method: str | None = None) -> Key:
     via = request.via
     branch = via.branch
     if branch is not None and branch.startswith(MAGIC_COOKIE):
-        return branch, *via.sent_by, method
+        return branch, via.host, via.port, method
     to_tag = None if method == "INVITE" else request.to.tag
     identity = (request.call_id, request.cseq.number, request.from_.tag, to_tag)
-    return branch, *via.sent_by, method, request.uri, *identity
+    return branch, via.host, via.port, method, request.uri, *identity
 
 
 def response_key(response: Response) -> Key:

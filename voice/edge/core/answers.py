@@ -95,10 +95,11 @@ class Answers:
 
 def reply_flow(request: Request, source: Flow) -> Flow:
     """Where the responses to a request go (RFC 3261 section 18.2.2, RFC 3581 section 4)."""
-    if source.reliable:
+    if source.transport != "UDP":
         return source
     via = request.via
-    return Flow("UDP", source.local, source.host, source.port if via.wants_rport else via.sent_by[1])
+    port = source.port if via.wants_rport else via.port or 5060
+    return source if port == source.port else Flow("UDP", source.local, source.host, port)
 
 
 def _from_uri(request: Request) -> str:

@@ -44,6 +44,7 @@ class Crossing:
         "cseq",
         "from_",
         "from_caller",
+        "from_text",
         "initial",
         "legs",
         "loop_hash",
@@ -54,6 +55,7 @@ class Crossing:
         "sip_call_id",
         "source",
         "to",
+        "to_text",
         "trunk",
         "up",
         "vias",
@@ -82,10 +84,12 @@ class Crossing:
         self.method = request.method
         self.from_ = request.from_
         self.to = request.to
+        self.from_text = headers.get("from") or ""
+        self.to_text = headers.get("to") or ""
         self.cseq = request.cseq.number
         self.sip_call_id = request.call_id
         self.vias = headers.lines("via")
-        self.contact = _contact_uri(request)
+        self.contact = _contact_uri(request) if "contact" in headers else None
         self.initial = self.method == "INVITE" and self.to.tag is None
         self.record_routes = [one.uri for one in request.record_routes] if "record-route" in headers else []
         self.loop_hash = loop_hash(request) if self.initial else _NO_LOOPS
@@ -182,10 +186,9 @@ class Passage:
         crossing = self._crossing
         changes: dict[str, str | None] = {"via": None}
         if self.shown is not None:
-            changes["from"] = str(crossing.from_)
-            to = crossing.to
-            tag = response.to.tag
-            changes["to"] = str(to) if to.tag is not None or tag is None else f"{to};tag={tag}"
+            changes["from"] = crossing.from_text
+            tag = None if crossing.to.tag is not None else response.to.tag
+            changes["to"] = crossing.to_text if tag is None else f"{crossing.to_text};tag={tag}"
         if self.cseq_delta and crossing.from_caller:
             changes["cseq"] = f"{crossing.cseq} {crossing.method}"
         headers = response.headers
@@ -262,15 +265,13 @@ class Passage:
             # Whoever rewrote our entry broke the route for others; the masked Contact still leads here.
             return ", ".join(values)
         at = values.index(self._record_route)
-        beyond = [address.uri for address in response.record_routes[:at]]
+        beyond = [address.uri for address in response.record_routes[:at]] if at else []
         following = routes_hash(beyond[::-1])
         values[at] = f"<{self._crossing.up.uri(self._tokens.route(following, now), ';lr')}>"
         return ", ".join(values)
 
 
 def _contact_uri(message: Request | Response) -> str | None:
-    if "contact" not in message.headers:
-        return None
     contact = message.contact
     return None if contact is None or contact.uri == "*" else contact.uri
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from sip_config.networks import packed
+from voice.sip.flow import Flow
+
+_FLOWS_REMEMBERED: Final = 1_024
 INSIDE: Final = 0
 """`Door.index` of the loopback socket that call processes use."""
 
@@ -26,19 +30,19 @@ class Door:
     ipv6: bool
     local_host: str = ""
     """The address it is bound to."""
+    inside: bool = field(init=False)
+    sent_by: str = field(init=False)
+    _after_user: str = field(init=False)
 
-    @property
-    def inside(self) -> bool:
-        return self.index == INSIDE
-
-    @property
-    def sent_by(self) -> str:
-        return f"{self.host}:{self.port}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inside", self.index == INSIDE)
+        object.__setattr__(self, "sent_by", f"{self.host}:{self.port}")
+        transport = "" if self.transport == "UDP" else ";transport=tcp"
+        object.__setattr__(self, "_after_user", f"@{self.sent_by}{transport}")
 
     def uri(self, user: str, params: str = "") -> str:
         """A SIP URI that leads to this door."""
-        transport = "" if self.transport == "UDP" else ";transport=tcp"
-        return f"sip:{user}@{self.host}:{self.port}{transport}{params}"
+        return f"sip:{user}{self._after_user}{params}"
 
 
 class Doors:
@@ -51,9 +55,26 @@ class Doors:
         self.inside = doors[INSIDE]
         self.own_addresses = frozenset((door.host.lower().strip("[]"), door.port) for door in doors)
         """What a Request-URI that means the edge itself says."""
+        self._flows: dict[tuple[str, str, int], Flow | None] = {}
         self._towards: dict[tuple[str, bool], Door] = {}
         for door in doors[1:]:
             self._towards.setdefault((door.transport, door.ipv6), door)
+
+    def flow_to(self, transport: str, address: str, port: int) -> Flow | None:
+        """The flow to a peer that is known by its address; None: it is a name, or no door leads there."""
+        key = (transport, address, port)
+        if key not in self._flows:
+            door = self._towards.get((transport, ":" in address))
+            if len(self._flows) >= _FLOWS_REMEMBERED:
+                self._flows.clear()
+            known = door is not None and packed(address) is not None
+            self._flows[key] = Flow(transport, door.index, address, port) if door and known else None
+        return self._flows[key]
+
+    def shown_host(self, transport: str, ipv6: bool) -> str:
+        """What the outside that is reached like this knows the edge by."""
+        door = self._towards.get((transport, ipv6)) or next(iter(self._towards.values()), self.inside)
+        return door.host
 
     def __getitem__(self, index: int) -> Door:
         return self.all[index]

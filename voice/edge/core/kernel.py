@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
 from sip_config.directory import Directory
+from sip_config.networks import packed
 from voice.edge.core.doors import INSIDE, Door, Doors, NoDoor
 from voice.edge.core.limits import Limits
 from voice.edge.core.peers import Peers
@@ -120,7 +121,7 @@ class Kernel:
         transport = {"udp": "UDP", "tcp": "TCP", None: None}.get(uri.transport, "")
         if transport == "":
             failed(f"transport {uri.transport} is not supported: use udp or tcp", now)
-        elif _is_address(uri.address):
+        elif packed(uri.address) is not None:
             check([(transport or "UDP", uri.address, uri.port or 5060)], now)
         else:
             self.wishes.append(
@@ -149,13 +150,3 @@ def new_id() -> str:
     raw[6] = raw[6] & 0x0F | 0x40
     raw[8] = raw[8] & 0x3F | 0x80
     return uuid_text(raw)
-
-
-def _is_address(host: str) -> bool:
-    if not host or not (host[-1].isdigit() or ":" in host):
-        return False
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -29,7 +29,7 @@ class Peers:
 
     def way_to(self, contact: str, source: Flow, door: Door, *, behind_nat: bool) -> Way:
         """How to reach whoever sent this Contact from this source to this door."""
-        if door.inside or source.reliable:
+        if door.inside or source.transport != "UDP":
             return source, False
         if len(contact) > _REMEMBERED_CHARS:
             return self._find(contact, source, behind_nat)

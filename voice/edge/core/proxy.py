@@ -49,8 +49,6 @@ log = logging.getLogger(__name__)
 
 _OUR_PREFIX = "x-trunkflow-"
 _CLAIMS = ("p-asserted-identity", "p-preferred-identity", "remote-party-id")
-_FOREIGN_MARKS = (b"x-trunkflow-", b"-identity", b"remote-party-id")
-"""Bytes that a message has which needs `_drop_foreign_headers`."""
 
 
 class Proxy:
@@ -153,7 +151,7 @@ class Proxy:
 
     def _handle(self, message: Request | Response, data: bytes, source: Flow, now: float) -> None:
         lower = data.lower()
-        if any(mark in lower for mark in _FOREIGN_MARKS):
+        if b"x-trunkflow-" in lower or b"-identity" in lower or b"remote-party-id" in lower:
             _drop_foreign_headers(message)
         occurrence = self.kernel.layer.receive(message, now)
         if occurrence is None:
@@ -242,7 +240,7 @@ class Proxy:
 
     def _may_travel(self, request: Request, source: Flow, now: float) -> bool:
         """Section 16.3, steps 3 to 5."""
-        if request.max_forwards == 0:
+        if "max-forwards" in request.headers and request.max_forwards == 0:
             if request.method == "OPTIONS":
                 return True
             self._refuse(
@@ -256,8 +254,8 @@ class Proxy:
                 "The request came back unchanged to an edge it had left: a gateway or PBX sends it here again.",
             )  # fmt: skip
             return False
-        demanded = request.headers.values("Proxy-Require")
-        if demanded:
+        if "proxy-require" in request.headers:
+            demanded = request.headers.values("proxy-require")
             self._refuse(
                 request, source, now, 420, "route", "Proxy-Require",
                 f"The edge does not have what Proxy-Require demands ({', '.join(demanded)[:100]}): "

@@ -61,6 +61,7 @@ def gateway_hop(
     shown = caller_id_for(directory, gateway, account_id, caller_id)
     return Hop(
         uri=f"sip:{number}@{host}{port}{params}",
+        flow=doors.flow_to(transport, gateway.host, gateway.port),
         trusted=True,
         gateway=gateway,
         shown=(_own_uri(doors, transport, gateway.host, shown), f"sip:{number}@{host}{port}"),
@@ -79,10 +80,7 @@ def _own_uri(doors: Doors, transport: str, towards: str, user: str | None) -> st
     """A From that is ours: the user at the host that this edge shows in the direction of the next hop."""
     if user is None:
         return ANONYMOUS
-    ipv6 = ":" in towards
-    outside = [door for door in doors.all[1:] if door.ipv6 == ipv6] or [*doors.all[1:]]
-    host = next((door.host for door in outside if door.transport == transport), outside[0].host)
-    return f"sip:{escape_user(user)}@{host}"
+    return f"sip:{escape_user(user)}@{doors.shown_host(transport, ':' in towards)}"
 
 
 def caller_of(from_uri: str) -> str | None:

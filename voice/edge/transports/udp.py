@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 BATCH: Final = 64
 """Datagrams read at a time before anything else has its turn."""
+_FLOWS_REMEMBERED: Final = 16_384
 _LARGEST: Final = 65_535
 
 # linux/errqueue.h and linux/in.h; the socket module does not name them.
@@ -55,6 +56,7 @@ class UdpSocket:
         self._loop = asyncio.get_running_loop()
         self._socket = _bound(host, port, receive_buffer)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._flows: dict[tuple[str, int], Flow] = {}
         self.dropped = 0
         """Datagrams that the system would not take from us."""
         self._loop.add_reader(self._socket.fileno(), self._readable)
@@ -94,6 +96,7 @@ class UdpSocket:
         receive = self._socket.recvfrom
         received = self._received
         index = self._index
+        flows = self._flows
         for _ in range(BATCH):
             try:
                 data, address = receive(_LARGEST)
@@ -102,7 +105,12 @@ class UdpSocket:
             except OSError:
                 self._read_errors()
                 break
-            received(data, Flow("UDP", index, address[0], address[1]))
+            flow = flows.get(address)
+            if flow is None:
+                if len(flows) >= _FLOWS_REMEMBERED:
+                    flows.clear()
+                flow = flows[address] = Flow("UDP", index, address[0], address[1])
+            received(data, flow)
         self._batch_done()
 
     def _read_errors(self) -> None:
