@@ -1,0 +1,48 @@
+"""Listening to calls while they go on, and to what is left of them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+
+from tests.audio import RATE, Samples, read_wav, tone_spans
+
+PATIENCE_SECONDS = 20.0
+WAV_HEADER_BYTES = 44
+
+
+async def hears(path: Path, hertz: float, seconds: float = 0.4, *, after: int = 0) -> int:
+    """Waits until a telephone has recorded this tone for so long.
+
+    Only sound beyond the first `after` samples counts; returns how many samples there are now, to be
+    given as `after` when what comes from now on is of interest.
+    """
+    samples: Samples = np.zeros(0)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                samples = _growing(path)
+                if _longest(samples[after:], hertz) >= seconds:
+                    return samples.size
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(
+            f"{hertz:g} Hz was not heard in the {(samples.size - after) / RATE:.1f} s of {path.name}"
+        ) from None
+
+
+def unbroken(path: Path, hertz: float) -> float:
+    """Seconds of the longest stretch of this tone in a finished recording."""
+    return _longest(read_wav(path), hertz)
+
+
+def _longest(samples: Samples, hertz: float) -> float:
+    return max((end - start for start, end in tone_spans(samples, hertz)), default=0.0)
+
+
+def _growing(path: Path) -> Samples:
+    """A 16-bit mono file whose header does not tell its length yet."""
+    data = path.read_bytes()[WAV_HEADER_BYTES:] if path.exists() else b""
+    return np.frombuffer(data[: len(data) // 2 * 2], "<i2") / 32768.0
