@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-GREETING = "Welcome to trunkflow. Please leave a message."
+GREETING = "Welcome to trunkflow."
 
 
 def flow(*steps: str) -> str:

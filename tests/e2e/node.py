@@ -19,7 +19,7 @@ from tests.notes import PATIENCE_SECONDS, Notes
 from tests.phone import Phone, phone
 from voice.config_file import read_config_file
 from voice.node import Node, running
-from voice.records import CallEnded, CallStarted, RecordingDone, RecordingStarted
+from voice.records import CallEnded, CallStarted, RecordingDone, RecordingStarted, StepFinished
 from voice.settings import Settings
 from voice.store.config import ConfigStore
 from voice.store.database import Database
@@ -150,10 +150,11 @@ class Platform:
         assert done.status == "done"
         return read_wav(started.path)
 
-    def prompt(self) -> Samples:
-        """The only sound that the node has made so far, as it lies in its cache."""
-        (path,) = self.settings.cache_directory.rglob("*.wav")
-        return read_wav(path)
+    async def prompt(self) -> Samples:
+        """The longest sound that the node has made, as it lies in its cache, once the first step is done."""
+        await self.notes.first(StepFinished)
+        sounds = self.settings.cache_directory.glob("*.wav")
+        return read_wav(max(sounds, key=lambda path: path.stat().st_size))
 
     async def recorded(self, seconds: float) -> None:
         """Waits until the first recording holds so much."""
@@ -168,6 +169,12 @@ class Platform:
         worker = self.node.pool.worker_of(call_id)
         assert worker is not None, f"no process has call {call_id}"
         return worker.pid
+
+    async def messages(self, count: int) -> None:
+        """Waits until the edge has received so many."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.node.edge.snapshot().messages_received < count:
+                await asyncio.sleep(0.01)
 
     async def idle(self) -> None:
         """Waits until no account has a place taken, and no call process a call."""
@@ -206,6 +213,8 @@ async def platform(folder: Path, declaration: str, settings: str | None = None) 
     async with running(read.settings, watch=notes.write) as node:
         here = Platform(node, read.settings, notes, config)
         yield here
+        # However a call ends, it must give back what it had.
+        await here.idle()
         assert node.edge.snapshot().bugs == 0, "the edge met a bug of its own: see the log"
 
 

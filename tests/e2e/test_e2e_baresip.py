@@ -36,7 +36,7 @@ async def test_baresip_hears_the_prompt_is_recorded_and_ends_with_a_key(
             await caller.event("CALL_CLOSED")
         ended = await here.ended()
         recording = await here.recording()
-        prompt = here.prompt()
+        prompt = await here.prompt()
     assert listen(read_wav(caller.heard()), prompt).score > 0.9
     assert tone_seconds(recording, 1000) > 0.8
     assert ended.reason == "The callflow came to its end."
