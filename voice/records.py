@@ -163,7 +163,8 @@ class Refusal:
 
     at: float
     gate: str
-    """The gate that refused: ``source``, ``parse``, ``domain``, ``acl``, ``digest``, ``limits``, ``route``, ``pool``."""
+    """The one that refused: ``source``, ``parse``, ``domain``, ``acl``, ``digest``, ``limits``, ``route``
+    or ``pool``."""
     rule: str
     """The entry or rule that decided."""
     remedy: str

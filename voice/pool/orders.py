@@ -61,8 +61,9 @@ class CallPool(Protocol):
     def release(self, call_id: str, refused: str | None = None) -> None:
         """The INVITE of this order will not come, or failed before the call process saw it.
 
-        With `refused`, such as ``488 Not Acceptable Here``, the process answered it so: because its callflow
-        wanted it, or because the media stack did not want the INVITE, of which the call process hears nothing.
+        With `refused`, such as ``488 Not Acceptable Here``, the process answered it so: because its
+        callflow wanted it, or because the media stack did not want the INVITE, of which the call process
+        hears nothing.
         In that case the pool says that the call ended.
         """
         ...
