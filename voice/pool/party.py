@@ -49,8 +49,6 @@ class LiveParty:
             case Gone():
                 if not self.gone.done():
                     self.gone.set_result(event)
-            case _:
-                pass
         self._report(event)
 
     async def hangup(self) -> None:
