@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -40,11 +43,41 @@ async def test_opening_again_keeps_what_is_there(tmp_path: Path) -> None:
         assert found.scalar() == "b"
 
 
-async def test_several_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
-    url = sqlite_url(tmp_path / "x.db")
-    opened = await asyncio.gather(*(Database.open(url) for _ in range(4)))
-    for database in opened:
-        await database.close()
+OPENS = """
+import asyncio, sys
+from voice.store.database import Database
+
+async def main():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    async with await Database.open(sys.argv[1]) as database:
+        print("open", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_several_processes_may_open_a_new_database_at_once(tmp_path: Path, repository: Path) -> None:
+    command = [sys.executable, "-c", OPENS, sqlite_url(tmp_path / "x.db")]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command, cwd=repository, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+            )
+            for _ in range(3)
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        for process in processes:
+            assert process.communicate(timeout=60)[0] == "open\n"
+            assert process.returncode == 0
 
 
 async def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:
@@ -151,7 +184,7 @@ async def test_errors_do_not_show_values(tmp_path: Path) -> None:
         with pytest.raises(StoreError) as caught, database.errors():
             async with database.writing() as connection:
                 await connection.execute(insert(schema.secrets), [row, row])
-        assert "UNIQUE" in str(caught.value)
+        assert "unique" in str(caught.value).lower()
         assert "hidden" not in str(caught.value)
 
 

@@ -337,6 +337,35 @@ async def test_a_disk_that_fails_for_a_while(
     assert "No space left" in caplog.text
 
 
+async def test_a_fault_that_nobody_foresaw_is_not_blamed_on_the_records(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PostgreSQL server that starts up refuses connections with an error that SQLAlchemy does not know."""
+
+    class StartingUp(Exception):
+        pass
+
+    genuine = Database.writing
+    failures = iter([StartingUp()] * 7)
+
+    @asynccontextmanager
+    async def failing(self: Database) -> AsyncIterator[Any]:
+        fault = next(failures, None)
+        if fault is not None:
+            raise fault
+        async with genuine(self) as connection:
+            yield connection
+
+    monkeypatch.setattr(Database, "writing", failing)
+    journal = StoreJournal(database, clock=lambda: 7.0, gather_seconds=0)
+    journal.start()
+    for number in range(3):
+        journal.write(started(str(number)))
+    await journal.close()
+    assert journal.lost == 0
+    assert len(await rows(database, schema.calls)) == 3
+
+
 async def test_one_record_that_cannot_be_stored_takes_no_other_with_it(
     database: Database, journal: StoreJournal, caplog: pytest.LogCaptureFixture
 ) -> None:

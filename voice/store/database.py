@@ -34,6 +34,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._faults: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, *_driver_faults(engine))
         self._writing_engine = engine.execution_options(trunkflow_writes=True)
 
     @classmethod
@@ -56,18 +57,14 @@ class Database:
             _prepare_sqlite(engine)
         database = cls(engine)
         try:
-            async with database.reading() as connection:
-                present = await connection.run_sync(is_present)
-            if not present:
-                async with database.writing() as connection:
-                    await connection.run_sync(upgrade)
+            await database._migrate()
         except NewerDatabase:
             await database.close()
             raise StoreError(
                 f"Database {_shown(parsed)} was made by a newer version of trunkflow. "
                 "Run that version, or give this one a database of its own."
             ) from None
-        except (SQLAlchemyError, OSError) as fault:
+        except database._faults as fault:
             await database.close()
             raise StoreError(
                 f"Database {_shown(parsed)} cannot be used: {said(fault)}. "
@@ -98,7 +95,7 @@ class Database:
         """Turns errors of the database into StoreError."""
         try:
             yield
-        except (SQLAlchemyError, OSError) as fault:
+        except self._faults as fault:
             raise StoreError(
                 f"Database {self.shown}: {said(fault)}. "
                 "Nothing was changed; try again, and see whether its disk is full or its server is down."
@@ -108,6 +105,21 @@ class Database:
     def shown(self) -> str:
         """The database as messages call it, without its password."""
         return _shown(self._engine.url)
+
+    async def _migrate(self) -> None:
+        if await self._is_present():
+            return
+        try:
+            async with self.writing() as connection:
+                await connection.run_sync(upgrade)
+        except SQLAlchemyError:
+            # Another process that started at the same time may have been quicker.
+            if not await self._is_present():
+                raise
+
+    async def _is_present(self) -> bool:
+        async with self.reading() as connection:
+            return await connection.run_sync(is_present)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -190,6 +202,12 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
     def begun(connection: Connection) -> None:
         writes = connection.get_execution_options().get("trunkflow_writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _driver_faults(engine: AsyncEngine) -> tuple[type[Exception], ...]:
+    """Errors of the driver that SQLAlchemy lets through as they are: asyncpg's while it connects."""
+    asyncpg = getattr(engine.dialect.dbapi, "asyncpg", None)
+    return () if asyncpg is None else (asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def _shown(url: URL) -> str:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -42,7 +42,9 @@ _LAST_RETRY_SECONDS: Final = 5.0
 _RECORDS_BETWEEN_PRUNING: Final = 10_000
 
 _TRANSIENT: Final = (OperationalError, InterfaceError, PoolTimeout, OSError)
-"""Locked, full, unplugged, restarted: worth trying again."""
+"""Locked, full, unplugged, restarted: these pass."""
+_REFUSALS_BEFORE_BLAME: Final = 3
+_TELLING_SECONDS: Final = 60.0
 
 
 class StoreJournal:
@@ -74,6 +76,7 @@ class StoreJournal:
         self._closing = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._until_pruning = 0
+        self._next_telling = float("-inf")
 
     def start(self) -> None:
         """Begins to write; records written before wait until then."""
@@ -131,13 +134,15 @@ class StoreJournal:
     async def _insist(self, folded: Folded) -> None:
         """Writes the rows in one transaction, however long the database takes to be ready for it."""
         delay = _FIRST_RETRY_SECONDS
+        refused = 0
         while True:
             try:
                 async with self._database.writing() as connection:
                     await _put(connection, folded)
                 return
-            except Exception as fault:  # One unforeseen record must not end the journal.
-                if not _is_transient(fault):
+            except Exception as fault:  # Whatever it is, it must not end the journal.
+                refused += await self._is_about_the_rows(fault)
+                if refused == _REFUSALS_BEFORE_BLAME:
                     await self._without_the_bad_one(folded, fault)
                     return
                 log.warning(
@@ -149,6 +154,18 @@ class StoreJournal:
                 self._log_losses()
             await self._pause(delay)
             delay = min(delay * 2, _LAST_RETRY_SECONDS)
+
+    async def _is_about_the_rows(self, fault: Exception) -> bool:
+        """Whether the rows are at fault: it is no fault that passes, and other writes are taken."""
+        if isinstance(fault, _TRANSIENT) or (isinstance(fault, DBAPIError) and fault.connection_invalidated):
+            return False
+        try:
+            async with self._database.writing() as connection:
+                await connection.execute(delete(schema.state).where(schema.state.c.name == ""))
+        except Exception as second:  # Likewise.
+            log.debug("nor does it take other writes: %s", said(second))
+            return False
+        return True
 
     async def _without_the_bad_one(self, folded: Folded, fault: Exception) -> None:
         """Writes each row by itself, and drops the one that cannot be written."""
@@ -185,20 +202,32 @@ class StoreJournal:
 
     def _record_losses(self) -> None:
         """Says in the database, now that it takes records again, what it did not get."""
-        told = self._log_losses()
-        if told:
-            self.write(Event(at=self._clock(), kind="records_lost", detail=told))
+        self._log_losses()
+        now = self._clock()
+        parts = [
+            f"{queue.lost - queue.recorded} {queue.name}"
+            for queue in self._queues
+            if queue.lost > queue.recorded
+        ]
+        if parts and now >= self._next_telling:
+            # Not at once again: an event that is lost itself must not call for another.
+            self._next_telling = now + _TELLING_SECONDS
+            for queue in self._queues:
+                queue.recorded = queue.lost
+            self.write(Event(at=now, kind="records_lost", detail=_sentence(parts)))
 
-    def _log_losses(self) -> str:
-        """Says what was lost since this was said last; returns the sentence, empty when nothing was."""
-        parts = [f"{queue.untold} {queue.name}" for queue in self._queues if queue.untold]
-        if not parts:
-            return ""
-        for queue in self._queues:
-            queue.told = queue.lost
-        sentence = f"{', '.join(parts)} were lost: the database took no records, or not these."
-        log.error("%s", sentence)
-        return sentence
+    def _log_losses(self) -> None:
+        parts = [
+            f"{queue.lost - queue.logged} {queue.name}" for queue in self._queues if queue.lost > queue.logged
+        ]
+        if parts:
+            for queue in self._queues:
+                queue.logged = queue.lost
+            log.error("%s", _sentence(parts))
+
+
+def _sentence(parts: list[str]) -> str:
+    return f"{', '.join(parts)} were lost: the database took no records, or not these."
 
 
 class _Queue:
@@ -209,11 +238,10 @@ class _Queue:
         self.limit = limit
         self.records: deque[Record] = deque()
         self.lost = 0
-        self.told = 0
-
-    @property
-    def untold(self) -> int:
-        return self.lost - self.told
+        self.logged = 0
+        """Of those lost, how many the log knows of."""
+        self.recorded = 0
+        """Of those lost, how many an event in the database tells of."""
 
     def put(self, record: Record) -> None:
         if len(self.records) < self.limit:
@@ -232,11 +260,6 @@ class _Queue:
         self.lost += len(self.records)
         self.records.clear()
         self.limit = 0
-
-
-def _is_transient(fault: Exception) -> bool:
-    """Whether trying again may help; if not, the fault is a record's own."""
-    return isinstance(fault, _TRANSIENT) or (isinstance(fault, DBAPIError) and fault.connection_invalidated)
 
 
 async def _put(connection: AsyncConnection, folded: Folded) -> None:
