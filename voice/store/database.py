@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, event, make_url
+from sqlalchemy import AsyncAdaptedQueuePool, Connection, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -160,7 +160,7 @@ def _engine_options(is_sqlite: bool) -> dict[str, Any]:
     else:
         options = {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True}
     # Values, passwords among them, stay out of the texts of errors.
-    return {**options, "hide_parameters": True}
+    return {**options, "poolclass": AsyncAdaptedQueuePool, "hide_parameters": True}
 
 
 def _make_private_file(path: Path, make: bool) -> None:
@@ -192,10 +192,15 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
         # has read before it writes then fails at once when another process wrote in between.
         connection.isolation_level = None
         cursor = connection.cursor()
-        # WAL: readers and the one writer do not wait for each other.  NORMAL: a power cut may lose the last
-        # transactions, never the file.
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-            cursor.execute(f"PRAGMA {setting}")
+        try:
+            # WAL: readers and the one writer do not wait for each other.  NORMAL: a power cut may lose the
+            # last transactions, never the file.
+            for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+                cursor.execute(f"PRAGMA {setting}")
+        except Exception:
+            # Nobody else closes a connection that was refused here, and its thread would stay.
+            connection.close()
+            raise
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
