@@ -168,7 +168,10 @@ async def find_calls(database: Database, beginning: str, *, limit: int) -> tuple
 
 
 async def call_history(database: Database, call_id: str) -> CallHistory | None:
-    """Everything on record about a call; None when there is no such call."""
+    """Everything on record about a call; None when there is no such call.
+
+    Of legs that began at the same moment, as those of a trunk call do, the incoming one is the first.
+    """
     table = schema.calls
     with database.errors():
         async with database.reading() as connection:
@@ -177,7 +180,7 @@ async def call_history(database: Database, call_id: str) -> CallHistory | None:
                 return None
             return CallHistory(
                 call=found[0],
-                legs=await _read(connection, _of(call_id, schema.legs, "started_at", "id"), LegRow),
+                legs=await _read(connection, _of(call_id, schema.legs, "started_at", "direction", "id"), LegRow),
                 steps=await _read(connection, _of(call_id, schema.steps, "seq"), StepRow),
                 recordings=await _read(
                     connection, _of(call_id, schema.recordings, "started_at", "id"), RecordingRow
