@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+
+# Alembic introduces itself at every look at the database; only what goes wrong is worth a line.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
