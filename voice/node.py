@@ -194,7 +194,7 @@ class _Current:
 
     async def follow(self, config: ConfigStore, settings: Settings) -> None:
         """Loads each new version, whoever made it."""
-        async for version in config.versions_after(await config.version()):
+        async for version in config.versions_after(self._directory.version):
             try:
                 self._directory = await config.directory(base_domain=settings.base_domain, pop=settings.pop)
             except StoreError as fault:
