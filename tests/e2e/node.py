@@ -10,7 +10,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +99,6 @@ def gateway(name: str, address: str, *more: str) -> str:
     return "\n".join([f"[gateways.{name}]", f'host = "{host}"', f"port = {port}", *more, ""])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Called:
-    """A call as the customer's PBX places it."""
-
-    number: str = NUMBER
-    domain: str = "acme"
-    user: str = USER
-    password: str = PASSWORD
-    transport: str = "udp"
-
-
 class Platform:
     """A running node; what it writes down is in `notes`."""
 
@@ -129,9 +117,11 @@ class Platform:
         """Of the account that began the first call."""
         return self.notes.all(CallStarted)[0].account_id
 
-    def pbx(self, *arguments: str, call: Called = Called()) -> AbstractAsyncContextManager[Phone]:
+    def pbx(
+        self, *arguments: str, number: str = NUMBER, transport: str = "udp"
+    ) -> AbstractAsyncContextManager[Phone]:
         """The customer's PBX placing a call."""
-        return phone(*pbx_arguments(self.door(call.transport), call), *arguments)
+        return phone(*pbx_arguments(self.door(transport), number, transport), *arguments)
 
     async def call_id(self) -> str:
         """Of the first call."""
@@ -189,16 +179,16 @@ class Platform:
             ) from None
 
 
-def pbx_arguments(door: str, call: Called = Called()) -> list[str]:
-    """How `voice.media.pj.phone` places this call."""
-    host = f"{call.domain}.{BASE_DOMAIN}"
+def pbx_arguments(door: str, number: str = NUMBER, transport: str = "udp") -> list[str]:
+    """How a telephone calls a number of the domain acme through this edge."""
+    host = f"acme.{BASE_DOMAIN}"
     return [
-        "call", f"sip:{call.number}@{host}",
-        "--identity", f"sip:{call.user}@{host}",
+        "call", f"sip:{number}@{host}",
+        "--identity", f"sip:{USER}@{host}",
         "--proxy", door,
-        "--transport", call.transport,
-        "--user", call.user,
-        "--password", call.password,
+        "--transport", transport,
+        "--user", USER,
+        "--password", PASSWORD,
     ]  # fmt: skip
 
 

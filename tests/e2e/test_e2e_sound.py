@@ -9,7 +9,7 @@ import pytest
 from tests.audio import listen, read_wav, tone_seconds
 from tests.e2e.conftest import MakePlatform, Voices
 from tests.e2e.flows import flow, hangup, record, say
-from tests.e2e.node import Called, account
+from tests.e2e.node import account
 from voice.records import CallStatus, LegMedia, StepFinished
 
 
@@ -23,7 +23,7 @@ async def test_a_caller_hears_the_prompt_is_recorded_and_ends_it_with_a_key(
     heard = tmp_path / "heard.wav"
     async with node(account(flow=flow(say(), record(beep=True)))) as here:
         sound = ("--play", voices(1000), "--record", str(heard), "--codec", codec, "--digits-by", digits_by)
-        async with here.pbx(*sound, call=Called(transport=transport)) as caller:
+        async with here.pbx(*sound, transport=transport) as caller:
             prompt = await here.prompt()
             await here.recorded(0.8)
             await caller.do("digits", "#")
