@@ -1,7 +1,8 @@
 """A node: everything of trunkflow on one machine, composed and kept alive.
 
-Order of start: what nobody calls from outside first, the front door last.  Order of stop: no new
-calls, the running ones to their end (or to the limit), then everything in reverse.
+Order of start: what others are made of first; the edge before the pool, because calls that outlived an
+earlier node need it, while new ones wait for the pool.  Order of stop: no new calls, the running ones to
+their end (or to the limit), then everything in reverse.
 """
 
 from __future__ import annotations
@@ -129,10 +130,11 @@ async def running(
         stack.push_async_callback(edge.stop)
         stack.push_async_callback(undertaker.stop)
         stack.push_async_callback(pool.stop, "the node was shut down")
-        await pool.start(edge)
-        await pool.warm()
+        # The edge first: calls of an earlier node are still there, with a BYE under way or a number to dial.
         await edge.start()
         await undertaker.start(edge.inside_address)
+        await pool.start(edge)
+        await pool.warm()
         reload = asyncio.create_task(current.follow(config, settings), name="configuration")
         stack.push_async_callback(_end, reload)
         yield Node(settings, edge, pool, sounds, current.get)

@@ -74,19 +74,22 @@ class Pool:
         self._by_call: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._started = asyncio.Event()
 
     # -- life --------------------------------------------------------------------------------
 
     async def start(self, dial_desk: DialDesk) -> None:
         """Listens for call processes (also those of an earlier parent), starts the zygote and the reserve.
 
-        `dial_desk` is the edge.  Raises ZygoteFailed.
+        `dial_desk` is the edge, which has been started: what calls of an earlier parent have been waiting for
+        is asked at once.  Raises ZygoteFailed.
         """
         self._dial_desk = dial_desk
         _make_room(self._settings.run_dir, self._parent_socket)
         self._server = await asyncio.start_unix_server(self._serve, self._parent_socket)
         await self._fleet.start()
         self._spawn(self._sweep())
+        self._started.set()
 
     async def warm(self) -> None:
         """Returns when the reserve is full."""
@@ -120,7 +123,8 @@ class Pool:
     # -- seats -------------------------------------------------------------------------------
 
     async def seat(self, order: CallOrder) -> Seat:
-        """A seat that expects the order's INVITE.  Raises PoolFull."""
+        """A seat that expects the order's INVITE; waits for a pool that is being started.  Raises PoolFull."""
+        await self._started.wait()
         self._fleet.arrived()
         for _ in range(SEAT_ATTEMPTS):
             worker = await self._fleet.free_worker(SEAT_WAIT_SECONDS)
