@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -13,10 +14,16 @@ from tests.audio import tone, write_wav
 from tests.e2e.node import Platform, platform
 
 MakePlatform = Callable[..., AbstractAsyncContextManager[Platform]]
-Voices = Callable[[float], str]
+
 
 LONG = 60.0
 """Seconds of a voice: longer than any call of a test."""
+
+
+class Voices(Protocol):
+    """Makes WAV files that hold a tone."""
+
+    def __call__(self, hertz: float, seconds: float = LONG) -> str: ...
 
 
 @pytest.fixture
@@ -30,10 +37,10 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Voices:
     """The path of a WAV file that holds a tone of this frequency."""
     folder = tmp_path_factory.mktemp("voices")
 
-    def voice(hertz: float) -> str:
-        path = folder / f"{hertz:g}.wav"
+    def voice(hertz: float, seconds: float = LONG) -> str:
+        path = folder / f"{hertz:g}-{seconds:g}.wav"
         if not path.exists():
-            write_wav(path, tone(hertz, LONG))
+            write_wav(path, tone(hertz, seconds))
         return str(path)
 
     return voice

@@ -33,6 +33,13 @@ async def hears(path: Path, hertz: float, seconds: float = 0.4, *, after: int = 
         ) from None
 
 
+async def heard_for(path: Path, seconds: float) -> None:
+    """Waits until a telephone has recorded so much, whatever it is."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while _growing(path).size < seconds * RATE:
+            await asyncio.sleep(0.05)
+
+
 def unbroken(path: Path, hertz: float) -> float:
     """Seconds of the longest stretch of this tone in a finished recording."""
     return _longest(read_wav(path), hertz)

@@ -10,7 +10,8 @@ GREETING = "Welcome to trunkflow."
 def flow(*steps: str) -> str:
     """A document of these steps, whose ids are their actions with their place."""
     places = count(1)
-    return f"<callflow><steps>{''.join(step.replace('@', str(next(places)), 1) for step in steps)}</steps></callflow>"
+    numbered = "".join(step.replace("@", str(next(places)), 1) for step in steps)
+    return f"<callflow><steps>{numbered}</steps></callflow>"
 
 
 def _step(action: str, **options: object) -> str:
@@ -20,6 +21,11 @@ def _step(action: str, **options: object) -> str:
 
 def say(text: str = GREETING, *, early: bool | None = None) -> str:
     return _step("say", language="en-GB", voice="male", text=text, early=early and "true")
+
+
+def play(name: str) -> str:
+    """An uploaded file: the account declares it with `media`."""
+    return _step("play", source=name)
 
 
 def record(*, silence: float | None = None, key: str | None = "#", beep: bool | None = None) -> str:

@@ -81,7 +81,12 @@ def account(
     Without either, the domain is a plain trunk.
     """
     users = {USER: PASSWORD} if users is None else users
-    lines = [f"[accounts.{name}]", limits, f"[accounts.{name}.acls.office]", f"networks = {json.dumps(networks)}"]
+    lines = [
+        f"[accounts.{name}]",
+        limits,
+        f"[accounts.{name}.acls.office]",
+        f"networks = {json.dumps(networks)}",
+    ]
     lines += [f"sip_accounts.{user}.password = {json.dumps(password)}" for user, password in users.items()]
     lines += [f"[accounts.{name}.domains.{name}]", 'acls = ["office"]']
     if url is not None:
@@ -91,6 +96,11 @@ def account(
             lines += [f'[accounts.{name}.numbers."{NUMBER}"]', 'callflow = "main"']
         lines += [f"[accounts.{name}.callflows.main]", f"document = '''{flow}'''"]
     return "\n".join([*lines, also, ""])
+
+
+def media(path: str, account: str = "acme") -> str:
+    """An uploaded file of an account, by the name that it has."""
+    return f'[accounts.{account}.media."{Path(path).name}"]\nfile = "{path}"\n'
 
 
 def gateway(name: str, address: str, *more: str) -> str:
@@ -116,6 +126,12 @@ class Platform:
     def account_id(self) -> str:
         """Of the account that began the first call."""
         return self.notes.all(CallStarted)[0].account_id
+
+    @property
+    def inside(self) -> str:
+        """``host:port`` at which the edge takes SIP from call processes: nothing for others to see."""
+        host, port = self.node.edge.inside_address
+        return f"{host}:{port}"
 
     def pbx(
         self, *arguments: str, number: str = NUMBER, transport: str = "udp"

@@ -38,7 +38,9 @@ async def test_a_dead_call_process_takes_only_its_own_call_along(
         async with node(account(flow=flows, also=also)) as here:
             async with (
                 here.pbx("--play", voices(1000), "--record", str(caller_heard)) as caller,
-                here.pbx("--play", voices(1200), "--record", str(neighbour_heard), number=SECOND) as neighbour,
+                here.pbx(
+                    "--play", voices(1200), "--record", str(neighbour_heard), number=SECOND
+                ) as neighbour,
             ):
                 await hears(caller_heard, 600)
                 await hears(callee_heard, 1000)
@@ -82,27 +84,31 @@ async def test_a_recording_of_a_dead_process_can_be_played(node: MakePlatform, v
 
 
 async def test_a_process_that_dies_while_the_callee_rings_cancels_and_answers(node: MakePlatform) -> None:
-    async with phone("answer", "--status", "180") as callee:
-        async with node(account(flow=flow(transfer(f"sip:bob@{await callee.address()}")))) as here:
-            async with here.pbx() as caller:
-                await caller.event("state", status=180)
-                os.kill(here.worker_pid(await here.call_id()), signal.SIGKILL)
-                assert (await callee.event("state", state="DISCONNECTED"))["status"] == 487
-                assert await caller.ended() >= 500
-            ended = await here.ended()
+    async with (
+        phone("answer", "--status", "180") as callee,
+        node(account(flow=flow(transfer(f"sip:bob@{await callee.address()}")))) as here,
+    ):
+        async with here.pbx() as caller:
+            await caller.event("state", status=180)
+            os.kill(here.worker_pid(await here.call_id()), signal.SIGKILL)
+            assert (await callee.event("state", state="DISCONNECTED"))["status"] == 487
+            assert await caller.ended() >= 500
+        ended = await here.ended()
     assert "SIGKILL" in ended.reason
 
 
 async def test_the_operator_ends_a_call(node: MakePlatform, voices: Voices, tmp_path: Path) -> None:
     heard = tmp_path / "heard.wav"
-    async with phone("answer", "--play", voices(600)) as callee:
-        async with node(account(flow=flow(transfer(f"sip:bob@{await callee.address()}")))) as here:
-            async with here.pbx("--record", str(heard)) as caller:
-                await hears(heard, 600)
-                here.node.pool.stop_call(await here.call_id(), "The operator ended the call.")
-                assert await caller.ended() == 200
-            assert await callee.ended() == 200
-            ended = await here.ended()
+    async with (
+        phone("answer", "--play", voices(600)) as callee,
+        node(account(flow=flow(transfer(f"sip:bob@{await callee.address()}")))) as here,
+    ):
+        async with here.pbx("--record", str(heard)) as caller:
+            await hears(heard, 600)
+            here.node.pool.stop_call(await here.call_id(), "The operator ended the call.")
+            assert await caller.ended() == 200
+        assert await callee.ended() == 200
+        ended = await here.ended()
     assert ended.reason == "The operator ended the call."
 
 

@@ -72,9 +72,7 @@ async def test_a_server_that_fails_leads_to_the_fallback_flow(
     node: MakePlatform, application: Application
 ) -> None:
     application.may_answer.set()
-    declared = account(
-        url=application.url, flow=flow(hangup("busy")), limits='fallback_callflow = "main"'
-    )
+    declared = account(url=application.url, flow=flow(hangup("busy")), limits='fallback_callflow = "main"')
     async with node(declared) as here:
         async with here.pbx() as caller:
             assert await caller.ended() == 486

@@ -65,23 +65,27 @@ async def test_a_plain_trunk_sends_the_call_out_and_carries_sound_both_ways(
 
 
 async def test_a_plain_trunk_passes_a_refusal_on(node: MakePlatform) -> None:
-    async with phone("answer", "--status", "486") as callee:
-        async with node(account() + gateway("carrier", await callee.address())) as here:
-            async with here.pbx(number=SALES) as caller:
-                assert await caller.ended() == 486
-            ended = await here.ended()
+    async with (
+        phone("answer", "--status", "486") as callee,
+        node(account() + gateway("carrier", await callee.address())) as here,
+    ):
+        async with here.pbx(number=SALES) as caller:
+            assert await caller.ended() == 486
+        ended = await here.ended()
     assert ended.status is CallStatus.BUSY
 
 
 async def test_a_plain_trunk_passes_a_cancel_on(node: MakePlatform) -> None:
-    async with phone("answer", "--status", "180") as callee:
-        async with node(account() + gateway("carrier", await callee.address())) as here:
-            async with here.pbx(number=SALES) as caller:
-                await caller.event("state", status=180)
-                await caller.do("hangup")
-                assert await caller.ended() == 487
-            assert (await callee.event("state", state="DISCONNECTED"))["status"] == 487
-            ended = await here.ended()
+    async with (
+        phone("answer", "--status", "180") as callee,
+        node(account() + gateway("carrier", await callee.address())) as here,
+    ):
+        async with here.pbx(number=SALES) as caller:
+            await caller.event("state", status=180)
+            await caller.do("hangup")
+            assert await caller.ended() == 487
+        assert (await callee.event("state", state="DISCONNECTED"))["status"] == 487
+        ended = await here.ended()
     assert ended.status is CallStatus.NO_ANSWER
 
 
@@ -109,7 +113,10 @@ async def test_the_next_gateway_is_tried_when_one_is_dead_silent_or_broken(
                 await caller.ended()
             await well.ended()
             tried = [leg.gateway for leg in here.notes.all(LegStarted) if leg.gateway]
-            codes = {leg.sip_status for leg in here.notes.all(LegChanged, lambda leg: leg.status is LegStatus.FAILED)}
+            codes = {
+                leg.sip_status
+                for leg in here.notes.all(LegChanged, lambda leg: leg.status is LegStatus.FAILED)
+            }
     assert tried == ["dead", "closed", "broken", "well"]
     assert codes == {503}
 

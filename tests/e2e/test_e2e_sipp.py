@@ -41,7 +41,7 @@ async def test_a_call_with_digest_runs_its_callflow(
         async with pbx(here, "call", *arguments, transport=transport) as caller:
             run = await caller.done()
         ended = await here.ended()
-        inside = "%s:%d" % here.node.edge.inside_address
+        inside = here.inside
     run.check()
     assert ended.status is CallStatus.ENDED
     assert inside not in run.messages, "an inside address reached the PBX"
@@ -128,16 +128,16 @@ async def test_a_session_timer_that_is_too_short_is_refused_with_the_shortest(
     node: MakePlatform, pbx: RunSipp
 ) -> None:
     headers = "Supported: timer\nSession-Expires: 20"
-    async with node(account(flow=flow(record(key=None)))) as here:
-        async with pbx(here, "refused_after_digest", STATUS="422", HEADERS=headers) as caller:
-            run = await caller.done()
+    async with (
+        node(account(flow=flow(record(key=None)))) as here,
+        pbx(here, "refused_after_digest", STATUS="422", HEADERS=headers) as caller,
+    ):
+        run = await caller.done()
     run.check()
     assert "Min-SE: 90" in run.received("SIP/2.0 422")[0]
 
 
-async def test_an_offer_without_a_codec_of_ours_is_refused_and_ends(
-    node: MakePlatform, pbx: RunSipp
-) -> None:
+async def test_an_offer_without_a_codec_of_ours_is_refused_and_ends(node: MakePlatform, pbx: RunSipp) -> None:
     """The media stack refuses it by itself, without the callflow hearing of it."""
     async with node(account(flow=flow(record(key=None)))) as here:
         async with pbx(here, "refused_after_digest", STATUS="488", PAYLOADS="18") as caller:

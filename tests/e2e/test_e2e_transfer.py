@@ -42,7 +42,7 @@ async def test_a_transfer_by_a_gateway_carries_sound_both_ways_and_is_all_on_rec
                 assert await caller.ended() == 200
             assert await callee.ended() == 200
             ended = await here.ended()
-            inside = "%s:%d" % here.node.edge.inside_address
+            inside = here.inside
         shown = await trunkflow("calls", "show", ended.call_id, config=here.config)
         history = await stored(here.settings, ended.call_id)
     assert invite.startswith(f"INVITE sip:{SALES}@127.0.0.1:")

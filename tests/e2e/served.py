@@ -1,0 +1,90 @@
+"""A node in a process of its own, as an operator runs it: ``trunkflow serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.e2e.node import free_port, settings_text
+
+PATIENCE_SECONDS = 30.0
+
+
+class Served:
+    """A configuration, and the process that serves it now."""
+
+    def __init__(self, folder: Path, declaration: str) -> None:
+        self.config = folder / "trunkflow.toml"
+        udp, inside = free_port(), free_port()
+        self.door = f"127.0.0.1:{udp}"
+        settings = settings_text(udp=udp, tcp=free_port(socket.SOCK_STREAM), inside=inside)
+        self.config.write_text(settings.replace('"warning"', '"info"') + declaration)
+        self.log = folder / "serve.log"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Returns once SIP is taken."""
+        before = self._said()
+        # A file, not a pipe: call processes go on writing when their node is killed.
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "voice.cli.main", "serve", str(self.config),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self._said() == before:
+                assert self._process.returncode is None, self.log.read_text()
+                await asyncio.sleep(0.05)
+
+    def _said(self) -> int:
+        """How often a node has said that it takes SIP."""
+        return self.log.read_text().count("taking SIP over TCP") if self.log.exists() else 0
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    async def said(self, text: str) -> None:
+        """Waits for a line in the log."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while text not in self.log.read_text():
+                await asyncio.sleep(0.02)
+
+    async def gone(self) -> int:
+        """Waits until the process has left; its exit status."""
+        assert self._process is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Ends it, with its calls."""
+        process = self._process
+        while process is not None and process.returncode is None:
+            # Told until it is gone: signals that come close together arrive as one.
+            process.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await process.wait()
+
+    async def kill(self) -> None:
+        """As the machine's out-of-memory killer does: the node alone, not its call processes."""
+        self.signal(signal.SIGKILL)
+        await self.gone()
+
+
+@asynccontextmanager
+async def served(folder: Path, declaration: str) -> AsyncIterator[Served]:
+    """A served node; what is left of it at the end is stopped."""
+    one = Served(folder, declaration)
+    try:
+        await one.start()
+        yield one
+    finally:
+        await one.stop()

@@ -1,0 +1,127 @@
+"""Nodes that are killed, started again, and stopped under live calls."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.audio import read_wav, tone_seconds
+from tests.e2e.conftest import Voices
+from tests.e2e.ears import heard_for, hears, unbroken
+from tests.e2e.flows import flow, pause, play, record, transfer
+from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, account, media, pbx_arguments, trunkflow_json
+from tests.e2e.served import served
+from tests.phone import phone
+from tests.sipp import caller_arguments, sipp
+
+LOCAL_HOLD = 2
+
+
+async def test_a_bridged_call_outlives_its_node_and_ends_through_the_next(
+    voices: Voices, tmp_path: Path
+) -> None:
+    caller_heard, callee_heard = tmp_path / "caller.wav", tmp_path / "callee.wav"
+    async with phone("answer", "--play", voices(600), "--record", str(callee_heard)) as callee:
+        target = f"sip:bob@{await callee.address()}"
+        async with served(tmp_path, account(flow=flow(transfer(target)))) as node:
+            sound = ("--play", voices(1000), "--record", str(caller_heard))
+            async with phone(*pbx_arguments(node.door), *sound) as caller:
+                await hears(caller_heard, 600)
+                await hears(callee_heard, 1000)
+                await node.kill()
+                await hears(caller_heard, 600, 1.0, after=caller_heard.stat().st_size // 2)
+                await node.start()
+                await hears(caller_heard, 600, after=caller_heard.stat().st_size // 2)
+                await hears(callee_heard, 1000, after=callee_heard.stat().st_size // 2)
+                await caller.do("hangup")
+                assert await caller.ended() == 200
+            assert await callee.ended() == 200, "the BYE went through an edge that never saw the call begin"
+        (call,) = await trunkflow_json("calls", config=node.config)
+        history = await trunkflow_json("calls", "show", call["id"], config=node.config)
+    for path, hertz in ((caller_heard, 600), (callee_heard, 1000)):
+        assert unbroken(path, hertz) > tone_seconds(read_wav(path), hertz) - 0.1, "the sound has a gap"
+    assert (history["status"], history["end_reason"]) == ("ended", "the caller hung up")
+    assert [leg["status"] for leg in history["legs"]] == ["hangup", "hangup"]
+    assert all(leg["received_packets"] > 100 for leg in history["legs"])
+
+
+async def test_hold_works_through_an_edge_that_never_saw_the_call_begin(
+    voices: Voices, tmp_path: Path
+) -> None:
+    heard = tmp_path / "heard.wav"
+    async with phone("answer", "--play", voices(600)) as callee:
+        target = f"sip:bob@{await callee.address()}"
+        async with (
+            served(tmp_path, account(flow=flow(transfer(target)))) as node,
+            phone(*pbx_arguments(node.door), "--record", str(heard)) as caller,
+        ):
+            await hears(heard, 600)
+            await node.kill()
+            await node.start()
+            await caller.do("hold")
+            await caller.event("media", status=LOCAL_HOLD)
+            await caller.do("resume")
+            await caller.event("media", nth=2, status=1)
+            await hears(heard, 600, after=heard.stat().st_size // 2)
+            await callee.do("hangup")
+            assert await caller.ended() == 200
+
+
+async def test_a_callflow_goes_on_when_its_node_is_back(voices: Voices, tmp_path: Path) -> None:
+    heard = tmp_path / "heard.wav"
+    async with phone("answer", "--play", voices(600)) as callee:
+        greeting = voices(440, 1.0)
+        steps = flow(play(Path(greeting).name), pause(0.5), transfer(f"sip:bob@{await callee.address()}"))
+        async with served(tmp_path, account(flow=steps, also=media(greeting))) as node:
+            async with phone(*pbx_arguments(node.door), "--record", str(heard)) as caller:
+                await hears(heard, 440, 0.2)
+                await node.kill()
+                # Longer than greeting and pause: the transfer has asked, and nobody is there to answer.
+                await heard_for(heard, 2.5)
+                await node.start()
+                await hears(heard, 600)
+                await caller.do("hangup")
+                assert await caller.ended() == 200
+            await callee.ended()
+
+
+@pytest.mark.peer
+async def test_a_node_that_is_told_to_stop_takes_no_new_call_and_waits_for_the_others(
+    voices: Voices, tmp_path: Path
+) -> None:
+    heard = tmp_path / "heard.wav"
+    async with phone("answer", "--play", voices(600)) as callee:
+        target = f"sip:bob@{await callee.address()}"
+        async with served(tmp_path, account(flow=flow(transfer(target)))) as node:
+            async with phone(*pbx_arguments(node.door), "--record", str(heard)) as caller:
+                await hears(heard, 600)
+                node.signal(signal.SIGTERM)
+                await node.said("draining")
+                who = caller_arguments(NUMBER, f"acme.{BASE_DOMAIN}", USER, PASSWORD)
+                async with sipp(
+                    "refused", node.door, *who, folder=tmp_path / "sipp", values={"STATUS": "503"}
+                ) as late:
+                    run = await late.done()
+                await hears(heard, 600, after=heard.stat().st_size // 2)
+                await callee.do("hangup")
+                assert await caller.ended() == 200
+            assert await node.gone() == 0
+        (call,) = await trunkflow_json("calls", config=node.config)
+    run.check()
+    assert "\nRetry-After: " in run.received("SIP/2.0 503")[0]
+    assert call["end_reason"] == f"{target} hung up."
+
+
+async def test_a_node_that_is_told_twice_ends_its_calls(voices: Voices, tmp_path: Path) -> None:
+    async with served(tmp_path, account(flow=flow(record()))) as node:
+        async with phone(*pbx_arguments(node.door), "--play", voices(1000)) as caller:
+            await caller.event("media")
+            node.signal(signal.SIGTERM)
+            await node.said("draining")
+            node.signal(signal.SIGTERM)
+            assert await caller.ended() == 200
+        assert await node.gone() == 0
+    (call,) = await trunkflow_json("calls", config=node.config)
+    assert (call["status"], call["end_reason"]) == ("ended", "the node was shut down")
