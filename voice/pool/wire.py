@@ -190,9 +190,28 @@ def told(message: Tell) -> Record:
 
 
 def frame(message: FromProcess | FromParent) -> bytes:
-    """A message as it travels."""
-    body = _encode(message)
+    """A message as it travels.
+
+    SIP headers and phrases come from outside: what is not UTF-8 in them, such as a name in Latin-1,
+    travels as question marks.
+    """
+    try:
+        body = _encode(message)
+    except UnicodeEncodeError:
+        body = _encode(_clean(msgspec.to_builtins(message)))
     return len(body).to_bytes(4, "big") + body
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case list() | tuple():
+            return [_clean(one) for one in value]
+        case dict():
+            return {key: _clean(one) for key, one in value.items()}
+        case _:
+            return value
 
 
 async def read_from_process(reader: asyncio.StreamReader) -> FromProcess:

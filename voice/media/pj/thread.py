@@ -10,6 +10,7 @@ keepalive that it ignores, RFC 5626 section 4.4.1) ends the wait when a job is p
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections import deque
@@ -20,6 +21,8 @@ import pjsua2 as pj
 
 from voice.media.pj.endpoint import create_quietly, destroy
 from voice.media.seam import MediaError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -108,12 +111,26 @@ class PjThread:
             problem = MediaError(f"pjsua2 did not start: {error.title}: {error.reason}")
             loop.call_soon_threadsafe(started.set_exception, problem)
             return
+        except Exception as error:
+            loop.call_soon_threadsafe(started.set_exception, error)
+            return
         loop.call_soon_threadsafe(started.set_result, self._address)
         while not self._stopping:
             while self._jobs:
-                self._jobs.popleft()()
+                _do(self._jobs.popleft())
             if not self._stopping:
                 self.endpoint.libHandleEvents(POLL_MS)
         # Without a network: the calls are over, and the flag spares a second of waiting for nobody.
         self.endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
         destroy(self.endpoint)
+
+
+def _do(job: Callable[[], None]) -> None:
+    """A job that was posted, not waited for; the thread survives its failure."""
+    try:
+        job()
+    except (pj.Error, MediaError) as error:
+        # Such as refusing a caller who has given up meanwhile.
+        log.debug("a job for pjsua2 came too late: %s", getattr(error, "reason", error))
+    except Exception:
+        log.exception("a bug in a job for pjsua2")
