@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -44,6 +45,12 @@ GREET_TWICE = """
 """
 
 
+def transfer_to(address: str, after: str = "") -> str:
+    """A callflow that transfers to bob at ``host:port``; `after` holds further steps."""
+    step = f'<step id="t" action="transfer"><to>sip:bob@{address}</to></step>'
+    return f"<callflow><steps>{step}{after}</steps></callflow>"
+
+
 class OneSound:
     """Every sound is the same file; a source named ``missing`` cannot be had."""
 
@@ -69,9 +76,13 @@ class OneFlow:
     def __init__(self) -> None:
         self.document = GREET
         self.asked: list[str] = []
+        self.ready = asyncio.Event()
+        """Cleared, the answer waits for it."""
+        self.ready.set()
 
     async def fetch(self, url: str, order: CallOrder) -> str:
         self.asked.append(url)
+        await self.ready.wait()
         if url.endswith("/broken"):
             raise Unavailable(f"{url} answered call {order.call_id} with 500")
         return self.document

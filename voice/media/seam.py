@@ -138,7 +138,9 @@ class FileWritten:
 
 
 class Playback(Protocol):
-    """A file that is being played to a leg."""
+    """A file that is played to a leg.  Whoever makes one stops it, however far `start` came."""
+
+    async def start(self) -> None: ...
 
     async def finished(self) -> None:
         """Returns when the file has been played to its end."""
@@ -150,17 +152,25 @@ class Playback(Protocol):
 
 
 class FileWriter(Protocol):
-    """A WAV file that what a leg says is written to."""
+    """A WAV file for what a leg says.  Whoever makes one stops it, however far `start` came."""
+
+    async def start(self) -> None: ...
 
     async def silent(self, seconds: float) -> None:
         """Returns once nothing above the noise was heard for this long."""
         ...
 
-    async def stop(self) -> FileWritten: ...
+    async def stop(self) -> FileWritten:
+        """Closes the file.  Raises MediaError when there is none, or it cannot be read."""
+        ...
 
 
 class MediaLeg(Protocol):
     """One SIP dialog with its sound.  Everything but `hangup` raises MediaError once the leg is gone."""
+
+    async def invite(self, target: str, *, caller_id: str) -> None:
+        """Sends the INVITE of a leg that `MediaEngine.leg` made; returns when it is on its way."""
+        ...
 
     async def ring(self) -> None:
         """180."""
@@ -180,15 +190,13 @@ class MediaLeg(Protocol):
         """BYE, CANCEL or 603, whatever the leg's state asks for."""
         ...
 
-    async def play(self, path: str, *, loop: bool = False) -> Playback: ...
+    def playback(self, path: str) -> Playback: ...
 
-    async def write(self, path: str) -> FileWriter: ...
+    def writer(self, path: str) -> FileWriter: ...
 
     async def connect(self, other: MediaLeg) -> None:
         """Sound both ways, kept through re-INVITEs of either."""
         ...
-
-    async def disconnect(self, other: MediaLeg) -> None: ...
 
     async def send_digit(self, digit: str) -> None:
         """By RFC 4733."""
@@ -224,6 +232,6 @@ class MediaEngine(Protocol):
         """Ends what is left and the stack with it."""
         ...
 
-    async def invite(self, target: str, *, caller_id: str, sink: EventSink) -> MediaLeg:
-        """Sends an INVITE; returns when it is on its way.  Raises MediaError."""
+    def leg(self, sink: EventSink) -> MediaLeg:
+        """A leg that calls nobody yet; its events will go to `sink`."""
         ...

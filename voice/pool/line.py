@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from callflows.ports import (
@@ -17,6 +17,7 @@ from callflows.ports import (
     Prompt,
     Recorded,
     RecordingPlace,
+    Unavailable,
 )
 from voice.media.seam import (
     Digit,
@@ -37,6 +38,12 @@ T = TypeVar("T")
 MAX_WAITING_DIGITS = 128
 """Digits kept for a step that does not read them as fast as they come."""
 
+EARLY_MEDIA_SECONDS = 2.0
+"""A caller that offered where to send sound has it at once; one that did not will say so in its ACK only."""
+
+ACK_SECONDS = 2.0
+"""How long a call that ends just as it is answered waits for the ACK, so that BYE can follow."""
+
 DIAL_GRACE_SECONDS = 10.0
 """How much longer than its ring time a dial is waited for: the edge ends it, this is the net below."""
 
@@ -53,10 +60,12 @@ class LiveRecorder:
         self._writer = writer
 
     async def silent(self, seconds: float) -> None:
-        await self._line.while_live(self._writer.silent(seconds))
+        with _or_unavailable("The recording was broken off"):
+            await self._line.while_live(self._writer.silent(seconds))
 
     async def stop(self) -> Recorded:
-        written = await self._writer.stop()
+        with _or_unavailable("The recording is lost"):
+            written = await self._writer.stop()
         return Recorded(id=self._place.id, seconds=written.seconds, size=written.size)
 
 
@@ -78,6 +87,8 @@ class LiveLine:
         self._report = report
         self._state = LineState.NEW
         self._ringing = False
+        self._accepted = False
+        """200 was sent."""
         self._media_up = asyncio.Event()
         self._established = asyncio.Event()
         self._gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -135,12 +146,19 @@ class LiveLine:
     async def early_media(self) -> None:
         if self._state is LineState.NEW:
             await self.while_live(self._leg.early())
-            await self.while_live(self._media_up.wait())
+            try:
+                async with asyncio.timeout(EARLY_MEDIA_SECONDS):
+                    await self.while_live(self._media_up.wait())
+            except TimeoutError:
+                raise Unavailable(
+                    "There is no early media with this caller: the INVITE made no offer. Answer it first."
+                ) from None
             if self._state is LineState.NEW:
                 self._state = LineState.EARLY
 
     async def answer(self) -> None:
         if self._state in (LineState.NEW, LineState.EARLY):
+            self._accepted = True
             await self.while_live(self._leg.answer())
             await self.while_live(self._established.wait())
             await self.while_live(self._media_up.wait())
@@ -149,7 +167,14 @@ class LiveLine:
     async def reject(self, status: int, reason: str) -> None:
         if self._state is LineState.ANSWERED:
             raise MediaError("the call has been answered: it can be hung up, not refused")
-        await self.while_live(self._leg.reject(status, reason))
+        if not self._accepted:
+            await self.while_live(self._leg.reject(status, reason))
+            return
+        # Too late to refuse.  Before the ACK there is no BYE either (RFC 3261 section 15).
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ACK_SECONDS):
+                await self.while_live(self._established.wait())
+        await self.hangup()
 
     async def hangup(self) -> None:
         if self._gone.done():
@@ -159,8 +184,10 @@ class LiveLine:
         await self.ended()
 
     async def play(self, prompt: Prompt) -> None:
-        playback = await self.while_live(self._leg.play(prompt.path))
+        playback = self._leg.playback(prompt.path)
         try:
+            with _or_unavailable(f"The sound {prompt.path} cannot be played"):
+                await self.while_live(playback.start())
             await self.while_live(playback.finished())
         finally:
             await playback.stop()
@@ -184,7 +211,15 @@ class LiveLine:
             self._digit_queues.remove(queue)
 
     async def record(self, place: RecordingPlace) -> LiveRecorder:
-        return LiveRecorder(self, place, await self.while_live(self._leg.write(place.path)))
+        writer = self._leg.writer(place.path)
+        try:
+            with _or_unavailable(f"The recording {place.path} cannot begin"):
+                await self.while_live(writer.start())
+        except BaseException:
+            with contextlib.suppress(MediaError):
+                await writer.stop()
+            raise
+        return LiveRecorder(self, place, writer)
 
     async def dial(self, request: DialRequest) -> Party:
         plan = DialPlan(
@@ -197,41 +232,30 @@ class LiveLine:
         )
         ticket = await self.while_live(self._file_ticket(plan))
         party = LiveParty(", ".join(request.targets), lambda event: self._report(event, party))
+        party.leg = self._engine.leg(party.hear)
         rounds = len(request.targets) if request.serial else 1
-        answered = False
         try:
-            party.leg = await self.while_live(
-                self._engine.invite(ticket, caller_id=plan.caller_id, sink=party.hear)
-            )
-            async with asyncio.timeout(request.ring_seconds * rounds + DIAL_GRACE_SECONDS):
-                await self.while_live(self._ring_through(party))
-            answered = True
+            with _or_unavailable("The call to the callee cannot be placed"):
+                await self.while_live(party.leg.invite(ticket, caller_id=plan.caller_id))
+            await self._ring_through(party, party.leg, request.ring_seconds * rounds + DIAL_GRACE_SECONDS)
+        except BaseException:
+            await party.hangup()
+            raise
+        return party
+
+    async def _ring_through(self, party: LiveParty, leg: MediaLeg, within: float) -> None:
+        """Lets the caller hear how the callee is reached until it answers.  Raises NotAnswered."""
+        listening = asyncio.create_task(self._pass_on_progress(party, leg))
+        try:
+            async with asyncio.timeout(within):
+                await self.while_live(party.decided())
         except TimeoutError:
             raise NotAnswered(408, "Request Timeout") from None
         finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
             with contextlib.suppress(MediaError):
                 await self._leg.ringback(on=False)
-            if not answered:
-                await party.hangup()
-        return party
-
-    async def _ring_through(self, party: LiveParty) -> None:
-        """Lets the caller hear how the callee is reached; returns when it has answered."""
-        leg = party.leg
-        if leg is None:
-            raise MediaError("the callee's leg was not made")
-        listening = asyncio.create_task(self._pass_on_progress(party, leg))
-        answered = asyncio.create_task(party.answered.wait())
-        racing: list[asyncio.Future[Any]] = [answered, party.gone]
-        try:
-            await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
-            if not party.answered.is_set():
-                gone = party.gone.result()
-                raise NotAnswered(gone.status, gone.reason)
-        finally:
-            for task in (listening, answered):
-                task.cancel()
-            await asyncio.gather(listening, answered, return_exceptions=True)
 
     async def _pass_on_progress(self, party: LiveParty, leg: MediaLeg) -> None:
         await party.ringing.wait()
@@ -240,7 +264,11 @@ class LiveLine:
         elif not party.early.is_set():
             await self.ring()
         await party.early.wait()
-        await self.early_media()
+        try:
+            await self.early_media()
+        except Unavailable:
+            await self.ring()
+            return
         await self._leg.ringback(on=False)
         await self._leg.connect(leg)
 
@@ -249,7 +277,12 @@ class LiveLine:
             raise TypeError("only a party of this line's dial can be bridged")
         try:
             await self.answer()
-            await self.while_live(self._leg.connect(party.leg))
+            try:
+                await self.while_live(self._leg.connect(party.leg))
+            except MediaError:
+                # A callee may hang up before the caller has acknowledged our answer.
+                if not party.gone.done():
+                    raise
             await self.while_live(self._relay(party, party.leg))
         finally:
             await party.hangup()
@@ -277,6 +310,15 @@ class LiveLine:
 
     async def ended(self) -> str:
         return await asyncio.shield(self._gone)
+
+
+@contextmanager
+def _or_unavailable(what: str) -> Iterator[None]:
+    """A step that cannot be done is not a bug: the callflow goes on with the next one."""
+    try:
+        yield
+    except MediaError as error:
+        raise Unavailable(f"{what}: {error}") from error
 
 
 async def _forward(digits: AsyncIterator[str], leg: MediaLeg) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
+from callflows.ports import NotAnswered
 from voice.media.seam import Digit, Established, Gone, LegEvent, MediaError, MediaLeg, MediaUp, Progress
 
 
@@ -50,6 +52,19 @@ class LiveParty:
                 if not self.gone.done():
                     self.gone.set_result(event)
         self._report(event)
+
+    async def decided(self) -> None:
+        """Returns when it has answered.  Raises NotAnswered when it will not."""
+        answered = asyncio.create_task(self.answered.wait())
+        racing: list[asyncio.Future[Any]] = [answered, self.gone]
+        try:
+            await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answered.cancel()
+            await asyncio.gather(answered, return_exceptions=True)
+        if not self.answered.is_set():
+            gone = self.gone.result()
+            raise NotAnswered(gone.status, gone.reason)
 
     async def hangup(self) -> None:
         """BYE or CANCEL; nothing when it is gone already."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from callflows.build import Callflow
 from callflows.canonical import parse_document
-from callflows.endings import Cause, Ending
+from callflows.endings import Cause, Ending, phrase
 from callflows.faults import DocumentFaults
 from callflows.interpreter import Interpreter
 from callflows.model import Utterance
@@ -45,6 +46,10 @@ from voice.records import (
     StepStarted,
 )
 
+log = logging.getLogger(__name__)
+
+INTERNAL_ERROR = "An internal error ended the call; the log of the node says more."
+
 NO_FLOW_STATUS = 480
 """Temporarily Unavailable: the number exists, what should answer it could not be had."""
 
@@ -73,16 +78,7 @@ class Session:
 
     async def run(self) -> Ending:
         """The call from its INVITE to its end."""
-        try:
-            ending = await self._run_flow(await self._get_flow())
-        except CallGone as gone:
-            ending = Ending(cause=Cause.CALLER_GONE, reason=gone.reason)
-        except _Stopped as stopped:
-            ending = Ending(cause=Cause.STOPPED, reason=str(stopped), status=503)
-            await self._refuse(503, "Service Unavailable")
-        except Unavailable as problem:
-            ending = Ending(cause=Cause.STOPPED, reason=str(problem), status=NO_FLOW_STATUS)
-            await self._refuse(NO_FLOW_STATUS, "Temporarily Unavailable")
+        ending = await self._ending()
         self._tell(
             CallEnded(
                 call_id=self.order.call_id,
@@ -93,6 +89,22 @@ class Session:
         )
         self._link.send(CallOver(call_id=self.order.call_id))
         return ending
+
+    async def _ending(self) -> Ending:
+        try:
+            return await self._run_flow(await self._get_flow())
+        except CallGone as gone:
+            return Ending(cause=Cause.CALLER_GONE, reason=gone.reason)
+        except _Stopped as stopped:
+            await self._refuse(503)
+            return Ending(cause=Cause.STOPPED, reason=str(stopped))
+        except Unavailable as problem:
+            await self._refuse(NO_FLOW_STATUS)
+            return Ending(cause=Cause.STOPPED, reason=str(problem))
+        except Exception:
+            log.exception("a bug ended call %s", self.order.call_id)
+            await self.line.hangup()
+            return Ending(cause=Cause.INTERNAL_ERROR, reason=INTERNAL_ERROR)
 
     def stop(self, reason: str) -> None:
         """Ends the call from outside: an operator, or a node that shuts down."""
@@ -127,6 +139,8 @@ class Session:
             return _parsed(order.fallback_document)
 
     async def _run_flow(self, flow: Callflow) -> Ending:
+        if self._stop_reason.done():
+            raise _Stopped(self._stop_reason.result())
         self._interpreter = Interpreter(
             flow,
             line=self.line,
@@ -149,10 +163,10 @@ class Session:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _refuse(self, status: int, reason: str) -> None:
+    async def _refuse(self, status: int) -> None:
         # Nobody left to refuse is as good.
         with contextlib.suppress(CallGone):
-            await self.line.reject(status, reason)
+            await self.line.reject(status, phrase(status))
 
     # -- what the media stack says -------------------------------------------------------------
 
@@ -276,6 +290,6 @@ def _status(ending: Ending, answered: bool) -> CallStatus:
         return CallStatus.ENDED
     if ending.status in (486, 600):
         return CallStatus.BUSY
-    if ending.cause is Cause.CALLER_GONE:
+    if ending.cause is Cause.CALLER_GONE or ending.status in (408, 480, 487):
         return CallStatus.NO_ANSWER
     return CallStatus.FAILED

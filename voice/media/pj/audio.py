@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 
 from voice.media.pj.endpoint import destroy
-from voice.media.seam import FileWritten
+from voice.media.seam import FileWritten, MediaError
 from voice.media.wav import GrowingWav, is_marked_open, mark_open, set_sizes
 
 if TYPE_CHECKING:
@@ -39,17 +39,19 @@ class _Player(pj.AudioMediaPlayer):  # type: ignore[misc]  # pjsua2 has no types
 
 
 class PjPlayback:
-    """A file that is being played to a leg."""
+    """A file that is played to a leg."""
 
-    def __init__(self, leg: PjLeg, path: str, loop: bool) -> None:
+    def __init__(self, leg: PjLeg, path: str) -> None:
         self._leg = leg
         self._events = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._path = path
-        self._loop = loop
         self._player: _Player | None = None
 
-    def open(self) -> None:
+    async def start(self) -> None:
+        await self._leg.opened(self._open)
+
+    def _open(self) -> None:
         """In the pjsua2 thread."""
         ended, events = self._ended, self._events
 
@@ -57,11 +59,11 @@ class PjPlayback:
             events.call_soon_threadsafe(ended.set)
 
         player = _Player(at_end)
-        player.createPlayer(self._path, 0 if self._loop else pj.PJMEDIA_FILE_NO_LOOP)
+        player.createPlayer(self._path, pj.PJMEDIA_FILE_NO_LOOP)
         self._player = player
         self._leg.add_source(player)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """In the pjsua2 thread."""
         if self._player is not None:
             self._leg.drop_source(self._player)
@@ -72,7 +74,8 @@ class PjPlayback:
         await self._ended.wait()
 
     async def stop(self) -> None:
-        await self._leg.thread.run(self.close)
+        # After `_open`, whatever became of it: jobs run in the order in which they were posted.
+        await self._leg.thread.run(self._close)
 
 
 class PjFileWriter:
@@ -85,36 +88,49 @@ class PjFileWriter:
         self._recorder: pj.AudioMediaRecorder | None = None
         self._follower: asyncio.Task[None] | None = None
         self._growing = GrowingWav(self._path, rate)
+        self._lost: OSError | ValueError | None = None
+        """Why the file cannot be followed any more."""
         self._grew = asyncio.Condition()
 
-    def open(self) -> None:
+    async def start(self) -> None:
+        await self._leg.opened(self._open)
+        self._follower = asyncio.create_task(self._follow(), name=f"recording {self._path.name}")
+
+    def _open(self) -> None:
         """In the pjsua2 thread."""
         recorder = pj.AudioMediaRecorder()
         recorder.createRecorder(str(self._path))
         self._recorder = recorder
         self._leg.add_sink(recorder)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """In the pjsua2 thread."""
-        if self._recorder is not None:
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            raise MediaError(f"nothing was recorded to {self._path}")
+        self._leg.drop_sink(recorder)
+        try:
             mark_open(self._path)
-            self._leg.drop_sink(self._recorder)
-            destroy(self._recorder)
-            self._recorder = None
-
-    def follow(self) -> None:
-        self._follower = asyncio.create_task(self._follow(), name=f"recording {self._path.name}")
+        except OSError as error:
+            raise MediaError(f"{self._path} is lost: {error}") from error
+        finally:
+            destroy(recorder)
 
     async def _follow(self) -> None:
-        while True:
+        while self._lost is None:
             await asyncio.sleep(FOLLOW_SECONDS)
-            self._growing.catch_up()
+            try:
+                self._growing.catch_up()
+            except (OSError, ValueError) as error:
+                self._lost = error
             async with self._grew:
                 self._grew.notify_all()
 
     async def silent(self, seconds: float) -> None:
         async with self._grew:
-            await self._grew.wait_for(lambda: self._growing.silent_seconds >= seconds)
+            await self._grew.wait_for(lambda: self._lost or self._growing.silent_seconds >= seconds)
+        if self._lost is not None:
+            raise MediaError(f"{self._path} can no longer be read: {self._lost}")
 
     async def _closed(self) -> None:
         """Returns when the stack has let go of the file, or when it took too long.
@@ -132,9 +148,12 @@ class PjFileWriter:
     async def stop(self) -> FileWritten:
         if self._follower is not None:
             self._follower.cancel()
-        await self._leg.thread.run(self.close)
-        await self._closed()
-        length = set_sizes(self._path)
+        await self._leg.thread.run(self._close)
+        try:
+            await self._closed()
+            length = set_sizes(self._path)
+        except (OSError, ValueError) as error:
+            raise MediaError(f"{self._path} is lost: {error}") from error
         return FileWritten(seconds=length.seconds, size=length.size)
 
 

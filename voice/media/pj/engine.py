@@ -67,21 +67,15 @@ class PjEngine:
         self._thread.post(work)
         await self._thread.stop()
 
-    async def invite(self, target: str, *, caller_id: str, sink: EventSink) -> MediaLeg:
+    def leg(self, sink: EventSink) -> MediaLeg:
         leg = PjLeg(self, self._thread)
         leg.listen(sink)
-        from_uri = f"sip:{caller_id}@{self.settings.from_host}"
-
-        def work() -> None:
-            leg.place(self._account, target, from_uri)
-            self._legs.add(leg)
-
-        try:
-            await self._thread.run(work)
-        except asyncio.CancelledError:
-            self._thread.post(leg.hang_up_now)
-            raise
         return leg
+
+    def place(self, leg: PjLeg, target: str, caller_id: str) -> None:
+        """In the pjsua2 thread: sends the leg's INVITE."""
+        leg.place(self._account, target, f"sip:{caller_id}@{self.settings.from_host}")
+        self._legs.add(leg)
 
     def on_invite(self, call_id: int, message: str) -> None:
         """In the pjsua2 thread."""

@@ -6,7 +6,6 @@ over with `PjThread.run`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -39,6 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+DECLINE = 603
+"""Whom a caller reaches is for its callflow to say, not for REFER (RFC 3515) or Replaces (RFC 3891)."""
+
 
 class _Call(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
     """Hands each callback to the leg, and nothing else."""
@@ -55,6 +57,14 @@ class _Call(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
 
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:
         self._leg.on_stream_end(prm.streamIdx)
+
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
+        # Left alone, the stack would call the URI of a REFER by itself, past the edge and what it allows.
+        prm.statusCode = DECLINE
+
+    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:
+        # Left alone, the stack would answer the new call and nobody would run it.
+        prm.statusCode = DECLINE
 
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
         # Comes from a media thread: a digit is only handed over.
@@ -233,6 +243,9 @@ class PjLeg:
             raise MediaError("the leg is gone")
         return self._call
 
+    async def invite(self, target: str, *, caller_id: str) -> None:
+        await self.thread.run(lambda: self._engine.place(self, target, caller_id))
+
     async def ring(self) -> None:
         await self.thread.run(lambda: self._answer(180, "Ringing"))
 
@@ -265,27 +278,20 @@ class PjLeg:
             self._hung_up = True
             self._call.hangup(pj.CallOpParam())
 
-    async def play(self, path: str, *, loop: bool = False) -> Playback:
-        playback = PjPlayback(self, path, loop)
-        await self._open(playback.open, playback.close)
-        return playback
+    def playback(self, path: str) -> Playback:
+        return PjPlayback(self, path)
 
-    async def write(self, path: str) -> FileWriter:
-        writer = PjFileWriter(self, path, self._engine.settings.clock_rate)
-        await self._open(writer.open, writer.close)
-        writer.follow()
-        return writer
+    def writer(self, path: str) -> FileWriter:
+        return PjFileWriter(self, path, self._engine.settings.clock_rate)
 
-    async def _open(self, opening: Callable[[], None], closing: Callable[[], None]) -> None:
+    async def opened(self, opening: Callable[[], None]) -> None:
+        """Opens something that is joined to this leg, while there is a leg."""
+
         def work() -> None:
             self._live()
             opening()
 
-        try:
-            await self.thread.run(work)
-        except asyncio.CancelledError:
-            self.thread.post(closing)
-            raise
+        await self.thread.run(work)
 
     async def connect(self, other: MediaLeg) -> None:
         peer = _own(other)
@@ -297,20 +303,6 @@ class PjLeg:
                 self._peers.append(peer)
                 peer._peers.append(self)
             self._join()
-
-        await self.thread.run(work)
-
-    async def disconnect(self, other: MediaLeg) -> None:
-        peer = _own(other)
-
-        def work() -> None:
-            if peer not in self._peers:
-                return
-            self._peers.remove(peer)
-            peer._peers.remove(self)
-            if self._media is not None and peer._media is not None:
-                self._media.stopTransmit(peer._media)
-                peer._media.stopTransmit(self._media)
 
         await self.thread.run(work)
 
