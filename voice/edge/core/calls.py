@@ -178,10 +178,12 @@ class Calls:
         seated = False
 
         def invite_ended(final: Final, later: float) -> None:
-            if final.status < 300 or (seated and (final.came is not None or final.status == 487)):
-                return  # The call process has seen the call: the pool says how it ended.
+            if final.status < 300:
+                return
             if seated:
-                kernel.release_seat(call_id)
+                # The pool knows whether the call process has begun the call, and says how it ended.
+                kernel.release_seat(call_id, f"{final.status} {printable(final.reason)}")
+                return
             self._release(call_id)
             outcome = _CALL_STATUS.get(status_after(final.status), CallStatus.FAILED)
             reason = f"Not begun: {final.status} {printable(final.reason)}."
@@ -192,7 +194,7 @@ class Calls:
         def given(seat: Seat, later: float) -> None:
             nonlocal seated
             if invite.decided:
-                kernel.release_seat(call_id)
+                kernel.release_seat(call_id, None)
                 return
             seated = True
             uri = f"sip:{call_id}@{seat.host}:{seat.port}"

@@ -60,7 +60,7 @@ class Kernel:
         doors: Doors,
         directory: Callable[[], Directory],
         journal: Journal,
-        release_seat: Callable[[str], None],
+        release_seat: Callable[[str, str | None], None],
         connected: Callable[[Flow], bool],
     ) -> None:
         self.settings = settings
@@ -134,7 +134,10 @@ class Kernel:
         """Raises ForbiddenTarget for an address that a customer's dialling must not lead to."""
         if any(door.inside and door.local_host == address and door.port == port for door in self.doors.all):
             raise ForbiddenTarget(f"{address}:{port} is the edge's own inside address")
-        if not self.settings.allow_private_targets and not ip_address(address.partition("%")[0]).is_global:
+        literal = ip_address(address.partition("%")[0])
+        if literal.is_multicast or literal.is_unspecified or str(literal) == "255.255.255.255":
+            raise ForbiddenTarget(f"{address} is no address of one host")
+        if not self.settings.allow_private_targets and not literal.is_global:
             raise ForbiddenTarget(
                 f"{address} is a loopback or private address: the node's settings do not allow such targets"
             )

@@ -19,6 +19,7 @@ from voice.edge.core.crossing import Crossing
 from voice.edge.core.dials import Dials
 from voice.edge.core.doors import INSIDE, Doors
 from voice.edge.core.gates import Gates
+from voice.edge.core.gateway_auth import gateway_behind
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.loops import has_looped
@@ -31,6 +32,7 @@ from voice.edge.seal import MIN_TOKEN_CHARS, SealError
 from voice.edge.settings import EdgeSettings
 from voice.pool.orders import Seat
 from voice.records import Journal
+from voice.sip.digest import parse_credentials
 from voice.sip.errors import SipParseError, StreamError
 from voice.sip.flow import Flow
 from voice.sip.message import Request, Response, parse_message
@@ -61,7 +63,7 @@ class Proxy:
         directory: Callable[[], Directory],
         journal: Journal,
         *,
-        release_seat: Callable[[str], None],
+        release_seat: Callable[[str, str | None], None],
         connected: Callable[[Flow], bool],
     ) -> None:
         self.kernel = Kernel(settings, doors, directory, journal, release_seat, connected)
@@ -291,6 +293,7 @@ class Proxy:
             )  # fmt: skip
             return
         admission = self._gates.admit(request, source, now)
+        _consume_credentials(request, self.kernel.settings.base_domain)
         if admission is not None:
             self.calls.begin(request, self._begin_server(arrived, source, now), source, admission, now)
 
@@ -307,6 +310,7 @@ class Proxy:
                 "A request of a call has to keep the call's Call-ID, tags and routes as they were.",
             )  # fmt: skip
             return
+        _consume_credentials(request, kernel.settings.base_domain)
         crossing = Crossing(
             request,
             source,
@@ -339,7 +343,8 @@ class Proxy:
         )
         invite = Invite(self.kernel, server, crossing, facts, _nothing_follows)
         shown = None if token.from_uri is None or token.to_uri is None else (token.from_uri, token.to_uri)
-        hop = Hop(uri=token.target, token=token, shown=shown)
+        gateway = gateway_behind(self.kernel.directory(), token.flow)
+        hop = Hop(uri=token.target, token=token, shown=shown, gateway=gateway)
         invite.begin([Target(name=token.target, hops=deque([hop]))], now)
 
     def _cancel(self, arrived: RequestArrived, source: Flow, now: float) -> None:
@@ -403,6 +408,23 @@ def _drop_foreign_headers(message: Request | Response) -> None:
     for name in {name for name, _ in message.headers}:
         if name.lower().startswith(_OUR_PREFIX) or name.lower() in _CLAIMS:
             message.headers.remove(name)
+
+
+def _consume_credentials(request: Request, realm: str) -> None:
+    """Takes out what was said to us alone: nobody beyond may try its luck on it (RFC 3261 section 22.3)."""
+    if "proxy-authorization" not in request.headers:
+        return
+    lines = request.headers.lines("proxy-authorization")
+    request.headers.remove("proxy-authorization")
+    if len(lines) == 1 and f'realm="{realm}"' in lines[0]:
+        return  # The usual case.
+    for line in lines:
+        try:
+            given = parse_credentials(line)
+        except SipParseError:
+            continue
+        if given is not None and given.realm.lower() != realm:
+            request.headers.add("proxy-authorization", line)
 
 
 def _nothing_follows(_final: Final, _now: float) -> None:
