@@ -287,7 +287,7 @@ class TransactionLayer:
         state = row.state
         if state is not old:
             self._enter(transaction, old, state, now)
-            if state is State.TERMINATED and occurrence is None:
+            if occurrence is None and transaction.over:
                 transaction.owner = None
         elif event in _RETRANSMITTERS:
             transaction._interval = self._timing.following(
@@ -371,7 +371,9 @@ class TransactionLayer:
             if duration is None:
                 continue
             if duration == 0:
-                self._run(transaction, timer, now)
+                # Nothing is left to wait for over a reliable transport; such a timer only changes the state.
+                state = transaction.state
+                self._enter(transaction, state, transaction._rows[state][timer].state, now)
                 return
             transaction._timers[timer] = now + duration
             if timer in _RETRANSMITTERS:

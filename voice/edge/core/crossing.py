@@ -111,6 +111,7 @@ class Passage:
         "_peers",
         "_record_route",
         "_tokens",
+        "_upstream",
         "cseq_delta",
         "down",
         "legs",
@@ -140,6 +141,8 @@ class Passage:
         self._record_route: str | None = None
         self._masked: tuple[str, str | None, Flow, str] | None = None
         """Contact, tag and source of the last response, and what its Contact became."""
+        self._upstream: tuple[list[str], str] | None = None
+        """Record-Route of the last response, and what it became."""
 
     def forward(
         self, uri: str, routes: Sequence[str], now: float, credentials: Sequence[tuple[str, str]] = ()
@@ -261,14 +264,17 @@ class Passage:
     def _upstream_record_route(self, response: Response, now: float) -> str:
         """Our own entry in the form that the upstream side can reach, the others as they are (section 16.7 step 8)."""
         values = response.headers.values("record-route")
+        if self._upstream is not None and self._upstream[0] == values:
+            return self._upstream[1]
         if self._record_route not in values:
             # Whoever rewrote our entry broke the route for others; the masked Contact still leads here.
             return ", ".join(values)
         at = values.index(self._record_route)
         beyond = [address.uri for address in response.record_routes[:at]] if at else []
-        following = routes_hash(beyond[::-1])
-        values[at] = f"<{self._crossing.up.uri(self._tokens.route(following, now), ';lr')}>"
-        return ", ".join(values)
+        ours = f"<{self._crossing.up.uri(self._tokens.route(routes_hash(beyond[::-1]), now), ';lr')}>"
+        changed = ", ".join([*values[:at], ours, *values[at + 1 :]])
+        self._upstream = values, changed
+        return changed
 
 
 def _contact_uri(message: Request | Response) -> str | None:

@@ -40,6 +40,10 @@ class Refusals:
         """Refusals since the start, each of a flood counted."""
         self.by_gate: dict[str, int] = {}
 
+    def __len__(self) -> int:
+        """How many different ones are being counted now."""
+        return len(self._folds)
+
     def again(self, source: str, gate: str, rule: str) -> bool:
         """Counts a refusal that is being folded; False: it is new, and `write` has to be told the whole of it."""
         fold = self._folds.get((source, gate, rule))
