@@ -139,9 +139,9 @@ def test_a_failure_is_acknowledged_by_the_transaction_each_time_it_comes(bench: 
     assert bench.sent() == ["ACK sip:b@example.com SIP/2.0"]
     assert bench.answer(client, 200) is None
     _, happened = bench.run(31.4)
-    assert not client.over
+    assert bench.layer.sizes == (0, 1)
     bench.run(0.2)
-    assert client.over
+    assert bench.layer.sizes == (0, 0)
     assert happened == []
 
 
