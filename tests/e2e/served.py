@@ -22,9 +22,9 @@ class Served:
 
     def __init__(self, folder: Path, declaration: str) -> None:
         self.config = folder / "trunkflow.toml"
-        udp, inside = free_port(), free_port()
-        self.door = f"127.0.0.1:{udp}"
-        settings = settings_text(udp=udp, tcp=free_port(socket.SOCK_STREAM), inside=inside)
+        udp, tcp = free_port(), free_port(socket.SOCK_STREAM)
+        self.door, self.tcp_door = f"127.0.0.1:{udp}", f"127.0.0.1:{tcp}"
+        settings = settings_text(udp=udp, tcp=tcp, inside=free_port())
         self.config.write_text(settings.replace('"warning"', '"info"') + declaration)
         self.log = folder / "serve.log"
         self._process: asyncio.subprocess.Process | None = None

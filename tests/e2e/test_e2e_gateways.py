@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractAsyncContextManager
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import md5
 from pathlib import Path
 
@@ -96,15 +98,20 @@ async def test_the_next_gateway_is_tried_when_one_is_dead_silent_or_broken(
     async with (
         phone("answer", "--status", "503") as broken,
         phone("answer", "--play", voices(600)) as well,
+        silence() as silent,
     ):
+        addresses = {
+            "dead": f"127.0.0.1:{free_port()}",
+            "closed": f"127.0.0.1:{free_port(socket.SOCK_STREAM)}",
+            "silent": silent,
+            "broken": await broken.address(),
+            "well": await well.address(),
+            "spare": f"127.0.0.1:{free_port()}",
+        }
+        more = {"closed": 'transport = "TCP"', "silent": "attempt_seconds = 1"}
         gateways = "".join(
-            (
-                gateway("dead", f"127.0.0.1:{free_port()}", "priority = 1"),
-                gateway("closed", f"127.0.0.1:{free_port()}", "priority = 2", 'transport = "TCP"'),
-                gateway("broken", await broken.address(), "priority = 3"),
-                gateway("well", await well.address(), "priority = 4"),
-                gateway("spare", "127.0.0.1:9", "priority = 5"),
-            )
+            gateway(name, address, f"priority = {place}", more.get(name, ""))
+            for place, (name, address) in enumerate(addresses.items(), 1)
         )
         async with node(account(flow=flow(transfer(SALES))) + gateways) as here:
             async with here.pbx("--record", str(heard)) as caller:
@@ -113,12 +120,10 @@ async def test_the_next_gateway_is_tried_when_one_is_dead_silent_or_broken(
                 await caller.ended()
             await well.ended()
             tried = [leg.gateway for leg in here.notes.all(LegStarted) if leg.gateway]
-            codes = {
-                leg.sip_status
-                for leg in here.notes.all(LegChanged, lambda leg: leg.status is LegStatus.FAILED)
-            }
-    assert tried == ["dead", "closed", "broken", "well"]
-    assert codes == {503}
+            failed = (LegStatus.FAILED, LegStatus.NO_ANSWER)
+            codes = [leg.sip_status for leg in here.notes.all(LegChanged, lambda leg: leg.status in failed)]
+    assert tried == ["dead", "closed", "silent", "broken", "well"]
+    assert codes == [503, 503, 408, 503]
 
 
 async def test_no_other_gateway_is_tried_when_the_callee_is_busy(node: MakePlatform) -> None:
@@ -180,6 +185,14 @@ async def test_a_carrier_that_challenges_a_transfer_is_given_the_password(
         await here.ended()
     run.check()
     assert _proofs(run) == ["INVITE nonce-1"]
+
+
+@asynccontextmanager
+async def silence() -> AsyncIterator[str]:
+    """``host:port`` of a socket that takes everything and says nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{silent.getsockname()[1]}"
 
 
 def _carrier(scenario: str, port: int, status: int, folder: Path) -> AbstractAsyncContextManager[Sipp]:

@@ -8,9 +8,9 @@ import pytest
 
 from tests.e2e.conftest import MakePlatform
 from tests.e2e.flows import flow, hangup, record, say
-from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, account, trunkflow_json
+from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, account, settings_text, trunkflow_json
 from tests.sipp import caller_arguments, sipp
-from voice.records import Refusal
+from voice.records import CallEnded, CallStatus, Refusal
 
 STRANGE_NUMBER = "+31209999999"
 
@@ -86,6 +86,28 @@ async def test_one_call_too_many_is_refused_until_a_place_is_free(node: MakePlat
         (refusal,) = here.notes.all(Refusal)
     assert (refusal.gate, refusal.sip_status) == ("limits", 503)
     assert "raise its concurrent calls" in refusal.remedy
+
+
+@pytest.mark.peer
+async def test_a_full_pool_says_when_to_come_back(node: MakePlatform, tmp_path: Path) -> None:
+    settings = settings_text().replace("max_processes = 12", "max_processes = 1")
+    async with node(account(flow=flow(record())), settings) as here:
+        async with here.pbx() as first:
+            await first.event("media")
+            who = caller_arguments(NUMBER, f"acme.{BASE_DOMAIN}", USER, PASSWORD)
+            async with sipp(
+                "refused_after_digest", here.door(), *who, folder=tmp_path / "sipp", values={"STATUS": "503"}
+            ) as second:
+                run = await second.done()
+            await first.do("hangup")
+            await first.ended()
+        refusal = await here.notes.first(Refusal)
+        ends = await here.notes.some(2, CallEnded)
+    run.check()
+    assert "\nRetry-After: " in run.received("SIP/2.0 503")[0]
+    assert (refusal.gate, refusal.sip_status) == ("pool", 503)
+    assert "max_processes is 1" in refusal.remedy
+    assert {end.status for end in ends} == {CallStatus.FAILED, CallStatus.ENDED}
 
 
 @pytest.mark.peer

@@ -47,7 +47,7 @@ async def test_a_bridged_call_outlives_its_node_and_ends_through_the_next(
     assert all(leg["received_packets"] > 100 for leg in history["legs"])
 
 
-async def test_hold_works_through_an_edge_that_never_saw_the_call_begin(
+async def test_hold_works_over_tcp_through_an_edge_that_never_saw_the_call_begin(
     voices: Voices, tmp_path: Path
 ) -> None:
     heard = tmp_path / "heard.wav"
@@ -55,7 +55,7 @@ async def test_hold_works_through_an_edge_that_never_saw_the_call_begin(
         target = f"sip:bob@{await callee.address()}"
         async with (
             served(tmp_path, account(flow=flow(transfer(target)))) as node,
-            phone(*pbx_arguments(node.door), "--record", str(heard)) as caller,
+            phone(*pbx_arguments(node.tcp_door, transport="tcp"), "--record", str(heard)) as caller,
         ):
             await hears(heard, 600)
             await node.kill()

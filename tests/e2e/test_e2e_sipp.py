@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import MakePlatform
-from tests.e2e.flows import flow, record, say, transfer
-from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, Platform, account
+from tests.e2e.flows import flow, hangup, record, say, transfer
+from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, Platform, account, settings_text
 from tests.phone import phone
 from tests.sipp import Sipp, caller_arguments, sipp
 from voice.records import CallEnded, CallStarted, CallStatus, LegChanged, LegMedia, LegStatus, StepFinished
@@ -146,6 +146,52 @@ async def test_an_offer_without_a_codec_of_ours_is_refused_and_ends(node: MakePl
     run.check()
     assert ended.status is CallStatus.FAILED
     assert "488 Not Acceptable Here" in ended.reason
+
+
+async def test_early_media_can_be_acknowledged_reliably(node: MakePlatform, pbx: RunSipp) -> None:
+    headers = "Supported: 100rel\nRequire: 100rel"
+    async with node(account(flow=flow(say("Hello.", early=True), hangup("busy")))) as here:
+        async with pbx(here, "prack", STATUS="486", HEADERS=headers) as caller:
+            run = await caller.done()
+        steps = await here.notes.some(2, StepFinished)
+    run.check()
+    assert len(run.received("SIP/2.0 183")) == 1, "the 183 was sent again although it was acknowledged"
+    assert [step.outcome for step in steps] == ["done", "done"]
+
+
+async def test_a_refer_is_declined_and_calls_nobody(node: MakePlatform, pbx: RunSipp) -> None:
+    async with phone("answer") as target:
+        uri = f"sip:victim@{await target.address()}"
+        async with node(account(flow=flow(record(key=None)))) as here:
+            async with pbx(here, "refer", TARGET=uri) as caller:
+                run = await caller.done()
+            ended = await here.ended()
+        assert not target.heard("incoming")
+    run.check()
+    assert ended.reason == "the caller hung up"
+
+
+async def test_options_are_answered(node: MakePlatform, pbx: RunSipp) -> None:
+    async with node(account()) as here, pbx(here, "options") as caller:
+        run = await caller.done()
+    run.check()
+    assert "\nAllow: " in run.received("SIP/2.0 200")[0]
+
+
+async def test_a_call_over_ipv6_runs_its_callflow(node: MakePlatform, tmp_path: Path) -> None:
+    settings = settings_text().replace('udp = ["', 'udp = ["[::1]:0", "')
+    declared = account(networks=("::1",), flow=flow(say("Hello.")))
+    async with node(declared, settings) as here:
+        who = caller_arguments(NUMBER, f"acme.{BASE_DOMAIN}", USER, PASSWORD)
+        door = next(door.sent_by for door in here.node.edge.addresses if door.ipv6)
+        # Sound stays with IPv4: the address of RTP is configured once for a node.
+        async with sipp(
+            "call", door, *who, "-mi", "127.0.0.1", folder=tmp_path / "sipp", host="::1"
+        ) as caller:
+            run = await caller.done()
+        ended = await here.ended()
+    run.check()
+    assert ended.status is CallStatus.ENDED
 
 
 def _direction(message: str) -> str:

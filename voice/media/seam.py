@@ -94,6 +94,8 @@ class MediaUp:
     """Sound flows, or flows anew after a re-INVITE; `held` when the far end does not want ours."""
 
     held: bool
+    early: bool
+    """Before the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,6 @@ class LiveParty:
         self.early = asyncio.Event()
         """Sound came before the answer."""
         self.answered = asyncio.Event()
-        self._sound = False
         self.gone: asyncio.Future[Gone] = asyncio.get_running_loop().create_future()
         self.on_digit: Callable[[str], None] | None = None
         self.leg_id = ""
@@ -35,12 +34,9 @@ class LiveParty:
         match event:
             case Progress():
                 self.ringing.set()
-                # The stack tells of sound before it tells which response brought it: a provisional
-                # one, which is told next, or the 2xx.
-                if self._sound:
-                    self.early.set()
             case MediaUp():
-                self._sound = True
+                if event.early:
+                    self.early.set()
             case Established():
                 self._target = event.headers.get("x-trunkflow-target", self._target)
                 self.leg_id = event.headers.get("x-trunkflow-leg", "")

@@ -151,7 +151,9 @@ class PjLeg:
                 self._media = call.getAudioMedia(index)
                 self._join()
                 held = media.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
-                self.emit(MediaUp(held=held))
+                # A 2xx has made the state another one by now.
+                early = info.state == pj.PJSIP_INV_STATE_EARLY
+                self.emit(MediaUp(held=held, early=early))
                 return
 
     def _join(self) -> None:
