@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,15 @@ import numpy as np
 from tests.audio import RATE, Samples, read_wav, tone_spans
 
 PATIENCE_SECONDS = 20.0
+
+CLEAR = 0.6
+"""The least score (`tests.audio.Heard`) at which a prompt was heard.
+
+Other words stay below 0.35.  Usual is above 0.9, but a busy machine may cost a call some packets.
+"""
+SEAMLESS = 0.25
+"""Seconds of silence that a busy machine may put into a tone.  Whatever ends a stream costs more."""
+
 WAV_HEADER_BYTES = 44
 
 
@@ -40,9 +50,11 @@ async def heard_for(path: Path, seconds: float) -> None:
             await asyncio.sleep(0.05)
 
 
-def unbroken(path: Path, hertz: float) -> float:
-    """Seconds of the longest stretch of this tone in a finished recording."""
-    return _longest(read_wav(path), hertz)
+def longest_gap(path: Path, hertz: float) -> float:
+    """Seconds of the longest silence within this tone, in a finished recording."""
+    spans = tone_spans(read_wav(path), hertz)
+    assert spans, f"{hertz:g} Hz does not sound in {path.name}"
+    return max((later[0] - earlier[1] for earlier, later in pairwise(spans)), default=0.0)
 
 
 def _longest(samples: Samples, hertz: float) -> float:

@@ -10,6 +10,7 @@ import pytest
 from tests.audio import listen, read_wav, tone_seconds
 from tests.baresip import baresip
 from tests.e2e.conftest import MakePlatform, Voices
+from tests.e2e.ears import CLEAR
 from tests.e2e.flows import flow, record, say
 from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, account, free_port
 
@@ -37,6 +38,6 @@ async def test_baresip_hears_the_prompt_is_recorded_and_ends_with_a_key(
         ended = await here.ended()
         recording = await here.recording()
         prompt = await here.prompt()
-    assert listen(read_wav(caller.heard()), prompt).score > 0.9
+    assert listen(read_wav(caller.heard()), prompt).score > CLEAR
     assert tone_seconds(recording, 1000) > 0.8
     assert ended.reason == "The callflow came to its end."

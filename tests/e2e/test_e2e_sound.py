@@ -8,6 +8,7 @@ import pytest
 
 from tests.audio import listen, read_wav, tone_seconds
 from tests.e2e.conftest import MakePlatform, Voices
+from tests.e2e.ears import CLEAR
 from tests.e2e.flows import flow, hangup, record, say
 from tests.e2e.node import account
 from voice.records import CallStatus, LegMedia, StepFinished
@@ -32,7 +33,7 @@ async def test_a_caller_hears_the_prompt_is_recorded_and_ends_it_with_a_key(
         recording = await here.recording()
         media = await here.notes.first(LegMedia)
         steps = here.notes.all(StepFinished)
-    assert listen(read_wav(heard), prompt).score > 0.9
+    assert listen(read_wav(heard), prompt).score > CLEAR
     assert tone_seconds(recording, 1000) > 0.7
     assert "a key was pressed" in steps[-1].detail
     assert media.codec.startswith(codec)
@@ -50,7 +51,7 @@ async def test_early_speech_is_heard_before_any_answer(
         ended = await here.ended()
     assert caller.heard("state", status=183)
     assert not caller.heard("state", status=200)
-    assert listen(read_wav(heard), prompt).score > 0.9
+    assert listen(read_wav(heard), prompt).score > CLEAR
     assert ended.status is CallStatus.BUSY
 
 
