@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 30
 """After which sipp gives up by itself."""
 
 
-DEFAULTS = {"HEADERS": "", "LINGER": "100", "PAYLOADS": "8 101"}
+DEFAULTS = {"HEADERS": "", "LINGER": "100", "OPTIONAL": "false", "PAYLOADS": "8 101"}
 """What stands in scenarios for what neither a ``<use>`` nor the test gives."""
 
 

@@ -96,7 +96,7 @@ def test_responses_from_strangers_are_not_even_parsed() -> None:
 
 def test_a_request_of_a_call_is_heard_from_wherever_the_call_went() -> None:
     world, pbx, carrier = trunk()
-    caller, callee = established(pbx, carrier)
+    _, callee = established(pbx, carrier)
     # The carrier's BYE comes from another of its addresses, which no list knows.
     other = world.agent("77.1.2.3")
     callee.agent = other
@@ -363,7 +363,7 @@ def test_one_call_too_many_is_refused_until_a_place_is_free() -> None:
     caller, _ = established(pbx, carrier)
     pbx.send(pbx.invite())
     busy = pbx.gets_response(503)
-    # Nobody can know when a call ends, and a PBX that gets Retry-After leaves the whole trunk alone for so long.
+    # Nobody can know when a call ends, and a PBX that gets Retry-After leaves the trunk alone for so long.
     assert "Retry-After" not in busy.headers
     assert refused(world).rule == "account acme: 1 calls at a time"
     caller.send("BYE")

@@ -1,4 +1,4 @@
-"""The edge is no open relay: nothing is sent anywhere that a sealed route of the very dialog does not name."""
+"""The edge is no open relay: nothing goes where no sealed route of the very dialog leads."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_request_in_a_dialog_that_the_edge_does_not_know(
 def test_a_route_that_a_caller_brings_along_leads_nowhere(
     world: World, pbx: Agent, carrier: Agent, victim: Agent, route: str
 ) -> None:
-    """Outbound proxies in telephones preload one Route, their own edge; the gateways are the edge's to choose."""
+    """Telephones preload one Route, to their own edge; which gateway follows is the edge's to choose."""
     pbx.send(pbx.invite(route=route))
     victim.gets_nothing()
     assert [route.uri for message in carrier.inbox for route in message.routes] == []
@@ -198,7 +198,6 @@ def test_routes_of_proxies_on_both_sides_are_kept_and_followed(world: World) -> 
     answer = far.answer(arrived, 200, body=SDP)
     ok = near.gets_response(200)
     caller = Dialog.of_caller(near, ok)
-    assert [route.split("@")[0][:5] for route in caller.routes][0] == "<sip:"
     assert len(caller.routes) == 3
     # The near proxy takes its own route off before it sends the request on.
     caller.routes = caller.routes[1:]

@@ -180,7 +180,7 @@ def test_lost_messages_are_made_up_for(world: World, pbx: Agent, carrier: Agent)
     pbx.gets_response(100)
     world.wait(1)
     arrived = carrier.gets_request("INVITE")
-    answer = [carrier.answer(arrived, 200, body=SDP) for _ in range(3)][0]
+    answer, *_ = [carrier.answer(arrived, 200, body=SDP) for _ in range(3)]
     ok = pbx.gets_response(200)
     caller = Dialog.of_caller(pbx, ok)
     callee = Dialog.of_callee(carrier, arrived, answer)
@@ -248,7 +248,7 @@ def test_cancel_before_the_gateway_said_anything(world: World, pbx: Agent, carri
     # Nobody knows whether the gateway will ever answer: the caller is told at once.
     pbx.send(ack_of_failure(invite, pbx.gets_response(487)))
     carrier.gets_nothing()
-    # And should it be alive after all, the first provisional response brings the CANCEL (RFC 3261 section 9.1).
+    # Should it be alive after all, its first provisional response brings the CANCEL (RFC 3261 section 9.1).
     carrier.answer(arrived, 180)
     carrier.answer(carrier.gets_request("CANCEL"), 200)
     carrier.answer(arrived, 487)

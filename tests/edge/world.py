@@ -1,4 +1,4 @@
-"""The proxy core without sockets: agents at addresses, a wire that may lose, and a clock that the test turns."""
+"""The proxy core without sockets: agents at addresses, a wire that may lose, a clock that the test turns."""
 
 from __future__ import annotations
 

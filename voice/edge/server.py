@@ -98,6 +98,11 @@ class Edge:
         inside = self._proxy.kernel.doors.inside
         return inside.local_host, inside.port
 
+    @property
+    def receive_buffers(self) -> tuple[int, ...]:
+        """Bytes that the system granted each UDP socket; the first limit of a fast edge."""
+        return tuple(udp.receive_buffer for udp in self._udp.values())
+
     async def start(self) -> None:
         """Binds all sockets.  Raises OSError, and leaves none open, when one cannot be had."""
         settings = self._settings

@@ -48,7 +48,7 @@ class EdgeSettings:
     base_domain: str
     """Customers' domains are labels below it; also the realm of the digest."""
     seal_key: bytes
-    """32 secret bytes: what routes carry is sealed with it.  The same across restarts and for all edges of a POP."""
+    """32 secret bytes that seal what routes carry.  The same across restarts and for all edges of a POP."""
     digest_secret: bytes
     """Secret bytes from which nonces are made."""
     public_host: str | None = None

@@ -34,7 +34,7 @@ def best_of(finals: list[Final]) -> Final:
     """
     best = min(finals, key=_rank)
     if best.status == 503:
-        return Final.local(500, "No gateway or process could take the call")
+        return Final.local(500, "The next hop could not take the request")
     return best
 
 

@@ -96,7 +96,7 @@ class Branch:
             self._wait(Waiting.FINAL, now + self.invite.kernel.settings.timer_c)
 
     def cancel(self, end_as: Final, now: float) -> None:
-        """Gives the branch up; it is over at once when it never heard anything, else when CANCEL has worked."""
+        """Gives the branch up: at once when it never heard anything, else when CANCEL has worked."""
         if self.over or self.waiting is Waiting.CANCELLED:
             return
         self.end_as = end_as

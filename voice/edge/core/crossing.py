@@ -262,7 +262,7 @@ class Passage:
         return masked
 
     def _upstream_record_route(self, response: Response, now: float) -> str:
-        """Our own entry in the form that the upstream side can reach, the others as they are (section 16.7 step 8)."""
+        """Our own entry as the upstream side can reach it, the others as they are (section 16.7 step 8)."""
         values = response.headers.values("record-route")
         if self._upstream is not None and self._upstream[0] == values:
             return self._upstream[1]

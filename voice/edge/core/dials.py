@@ -1,4 +1,4 @@
-"""Calls that callflows place: a call process sends one INVITE to a ticket, and the plan behind it says where to."""
+"""Calls that callflows place: a call process sends one INVITE to a ticket, whose plan says where to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from voice.sip.headers import printable
 from voice.sip.message import Request
 from voice.sip.respond import make_response
 from voice.sip.transactions import ServerTransaction
-from voice.sip.uri import parse_uri
+from voice.sip.uri import SipUri, parse_uri
 
 MAX_TARGETS = 32
 """Of one plan: each is an INVITE of its own."""
@@ -35,7 +35,7 @@ class Dials:
         self._pending: dict[tuple[str, int], set[Invite]] = {}
 
     def file(self, plan: DialPlan, now: float) -> str:
-        """Keeps a plan and returns the URI that its INVITE has to be sent to.  Raises ValueError for a bad plan."""
+        """Keeps a plan; returns the URI that its INVITE has to be sent to.  Raises ValueError."""
         if not 1 <= len(plan.targets) <= MAX_TARGETS:
             raise ValueError(f"a dial plan needs 1 to {MAX_TARGETS} targets, not {len(plan.targets)}")
         ticket = token_hex(16)
@@ -93,10 +93,7 @@ class Dials:
         caller_id = plan.caller_id or None
         try:
             if text.lower().startswith(("sip:", "sips:")):
-                uri = parse_uri(text)
-                if uri.scheme != "sip":
-                    raise SipParseError("sips is not supported: use sip", status=416)
-                return Target(name=text, hops=deque([uri_hop(uri, self._kernel.doors, caller_id)]))
+                return Target(name=text, hops=deque([uri_hop(_sip_uri(text), self._kernel.doors, caller_id)]))
             number = normalise(text.removeprefix("tel:"))
         except (SipParseError, NumberFault) as fault:
             status = fault.status if isinstance(fault, SipParseError) else 484
@@ -110,3 +107,10 @@ class Dials:
         )
         problem = None if hops else Final.local(404, f"No gateway for {number}")
         return Target(name=number, hops=hops, problem=problem)
+
+
+def _sip_uri(text: str) -> SipUri:
+    uri = parse_uri(text)
+    if uri.scheme != "sip":
+        raise SipParseError("sips is not supported: use sip", status=416)
+    return uri

@@ -147,9 +147,9 @@ class Gates:
             self._answers.send(request, source, 407, None, challenges)
             return None
         refused = Refused(rule=f"domain {domain.label}: {verdict.outcome}", remedy=verdict.remedy)
-        if verdict.username is not None and verdict.algorithm is not None:
-            if verdict.outcome in (Outcome.UNKNOWN_USER, Outcome.WRONG_PASSWORD):
-                refused = needed.refuse(verdict.username, verdict.algorithm)
+        wrong = verdict.outcome in (Outcome.UNKNOWN_USER, Outcome.WRONG_PASSWORD)
+        if wrong and verdict.username is not None and verdict.algorithm is not None:
+            refused = needed.refuse(verdict.username, verdict.algorithm)
         self._refused(request, source, "digest", refused, 407, now, domain, challenges)
         return None
 
@@ -159,8 +159,8 @@ class Gates:
         over = self._kernel.limits.admit(account, now)
         if over is None:
             return True
-        # 503 in both cases: the caller's PBX then tries its next trunk, which a 486 (a busy callee, which nobody
-        # is) would keep it from.  Only a rate can say when to come back.
+        # 503 in both cases: the caller's PBX then tries its next trunk, which a 486 (a busy callee, and
+        # nobody is) would keep it from.  Only a rate can say when to come back.
         headers = () if over.retry_after is None else (("Retry-After", str(over.retry_after)),)
         refused = Refused(rule=over.rule, remedy=over.remedy)
         self._refused(request, source, "limits", refused, 503, now, domain, headers, account)

@@ -1,4 +1,4 @@
-"""The response context of an INVITE (RFC 3261 section 16): its branches, and what its sender hears of them."""
+"""The response context of an INVITE (RFC 3261 section 16): its branches, and what its sender hears."""
 
 from __future__ import annotations
 

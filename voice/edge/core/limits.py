@@ -61,7 +61,7 @@ class Limits:
         if self.taken(account.id) >= account.concurrent_calls:
             return OverLimit(
                 rule=f"account {account.name}: {account.concurrent_calls} calls at a time",
-                remedy=f"Account {account.name} has {account.concurrent_calls} calls already, as many as it may: "
+                remedy=f"Account {account.name} has as many calls as it may ({account.concurrent_calls}): "
                 "wait until one ends, or raise its concurrent calls.",
                 retry_after=None,
             )

@@ -15,7 +15,7 @@ from voice.sip.via import MAGIC_COOKIE
 
 
 def hang_up(kernel: Kernel, client: ClientTransaction, answer: Response, now: float) -> None:
-    """ACK and BYE for a 2xx that came too late.  Its retransmissions come here as well: the ACK may be lost."""
+    """ACK and BYE for a 2xx that came too late, and again for each retransmission: the ACK may be lost."""
     invite = client.request
     contact = answer.contact
     if contact is None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from sip_config.directory import Directory
-from voice.edge.core.answers import ALLOW, Answers, Verdict, reply_flow
+from voice.edge.core.answers import ALLOW, Answers, reply_flow
 from voice.edge.core.best import Final
 from voice.edge.core.branch import Branch
 from voice.edge.core.calls import Calls
@@ -22,9 +23,16 @@ from voice.edge.core.gates import Gates
 from voice.edge.core.gateway_auth import gateway_behind
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Kernel
-from voice.edge.core.loops import has_looped
-from voice.edge.core.relay import Relay, dialog_fits, relay_ack
+from voice.edge.core.relay import Relay, check_dialog, relay_ack
 from voice.edge.core.routeset import NotSealed, routes_beyond
+from voice.edge.core.screening import (
+    DRAINING,
+    NO_SEALED_ROUTE,
+    method_not_allowed,
+    not_sealed,
+    screened,
+    unreadable,
+)
 from voice.edge.core.sources import Sources
 from voice.edge.core.targets import Hop, Target
 from voice.edge.core.tokens import DialogToken
@@ -49,6 +57,7 @@ from voice.sip.via import stamp_top_via
 
 log = logging.getLogger(__name__)
 
+_CAPABILITIES = (("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "100rel, timer, replaces"))
 _OUR_PREFIX = "x-trunkflow-"
 _CLAIMS = ("p-asserted-identity", "p-preferred-identity", "remote-party-id")
 
@@ -95,8 +104,9 @@ class Proxy:
         except SipParseError as error:
             # A header that only some requests need, looked at for the first time.
             if isinstance(message, Request):
-                self._bad_request(message, error, source, now)
+                self._answers.refuse(message, source, unreadable(error), now)
         except Exception:
+            log.exception("bug: %r from %s could not be handled", message, source)
             self._bug(message, source)
         return True
 
@@ -211,75 +221,21 @@ class Proxy:
                 token = self.kernel.tokens.open_dialog(uri.user, now)
             except SealError:
                 token = None
-        if method != "ACK" and not self._may_travel(request, source, now):
-            return
-        if token is not None:
+        verdict = None if method == "ACK" else screened(request, self.kernel.doors)
+        if verdict is not None:
+            self._answers.refuse(request, source, verdict, now)
+        elif token is not None:
             self._in_dialog(arrived, token, source, now)
         elif method == "ACK":
             pass  # Of a refusal that was given without a transaction.
         elif request.to.tag is not None:
-            self._refuse(
-                request, source, now, 481, "route", "no sealed route",
-                "The request belongs to no call of this edge: send it to the Contact and along the Record-Route "
-                "that the call was answered with.",
-            )  # fmt: skip
+            self._answers.refuse(request, source, NO_SEALED_ROUTE, now)
         elif method == "INVITE":
             self._new_invite(arrived, source, now)
         elif method == "OPTIONS":
-            headers = (
-                ("Allow", ALLOW),
-                ("Accept", "application/sdp"),
-                ("Supported", "100rel, timer, replaces"),
-            )
-            self._answers.send(request, source, 200, None, headers)
+            self._answers.send(request, source, 200, None, _CAPABILITIES)
         else:
-            self._refuse(
-                request, source, now, 405, "route", f"method {method[:32]}",
-                f"The edge takes calls, so it refuses {method[:32]}: turn it off in the PBX; "
-                "calls need no registration here.",
-                (("Allow", ALLOW),),
-            )  # fmt: skip
-
-    def _may_travel(self, request: Request, source: Flow, now: float) -> bool:
-        """Section 16.3, steps 3 to 5."""
-        if "max-forwards" in request.headers and request.max_forwards == 0:
-            if request.method == "OPTIONS":
-                return True
-            self._refuse(
-                request, source, now, 483, "route", "Max-Forwards 0",
-                "The request has passed as many proxies as it may: look for a loop on its way here.",
-            )  # fmt: skip
-            return False
-        if has_looped(request, self.kernel.doors):
-            self._refuse(
-                request, source, now, 482, "route", "loop",
-                "The request came back unchanged to an edge it had left: a gateway or PBX sends it here again.",
-            )  # fmt: skip
-            return False
-        if "proxy-require" in request.headers:
-            demanded = request.headers.values("proxy-require")
-            self._refuse(
-                request, source, now, 420, "route", "Proxy-Require",
-                f"The edge does not have what Proxy-Require demands ({', '.join(demanded)[:100]}): "
-                "turn it off in the PBX.",
-                tuple(("Unsupported", option) for option in demanded[:16]),
-            )  # fmt: skip
-            return False
-        return True
-
-    def _refuse(
-        self,
-        request: Request,
-        source: Flow,
-        now: float,
-        status: int,
-        gate: str,
-        rule: str,
-        remedy: str,
-        headers: tuple[tuple[str, str], ...] = (),
-    ) -> None:
-        verdict = Verdict(status=status, gate=gate, rule=rule, remedy=remedy, headers=headers)
-        self._answers.refuse(request, source, verdict, now)
+            self._answers.refuse(request, source, method_not_allowed(method), now)
 
     def _new_invite(self, arrived: RequestArrived, source: Flow, now: float) -> None:
         request = arrived.request
@@ -287,10 +243,7 @@ class Proxy:
             self.dials.begin(request, self._begin_server(arrived, source, now), source, now)
             return
         if self.draining:
-            self._refuse(
-                request, source, now, 503, "pool", "draining",
-                "The node is being stopped: call again in a moment, or by another POP.", (("Retry-After", "5"),),
-            )  # fmt: skip
+            self._answers.refuse(request, source, DRAINING, now)
             return
         admission = self._gates.admit(request, source, now)
         _consume_credentials(request, self.kernel.settings.base_domain)
@@ -301,14 +254,10 @@ class Proxy:
         kernel = self.kernel
         request = arrived.request
         try:
-            if not dialog_fits(token, request):
-                raise NotSealed("the sealed route belongs to another dialog")
+            check_dialog(token, request)
             routes = routes_beyond(request, kernel.tokens, kernel.doors, now)
         except NotSealed as fault:
-            self._refuse(
-                request, source, now, 481, "route", str(fault),
-                "A request of a call has to keep the call's Call-ID, tags and routes as they were.",
-            )  # fmt: skip
+            self._answers.refuse(request, source, not_sealed(str(fault)), now)
             return
         _consume_credentials(request, kernel.settings.base_domain)
         crossing = Crossing(
@@ -367,37 +316,20 @@ class Proxy:
         return server
 
     def _unreadable(self, error: SipParseError, data: bytes, source: Flow, now: float) -> None:
-        partial = error.partial if isinstance(error.partial, Request) else None
-        if partial is None and data[:4] == b"SIP/":
-            self.strays += 1
-            return
-        if partial is not None:
+        partial = error.partial
+        if isinstance(partial, Request):
             stamp_top_via(partial.headers, partial.via, source.host, source.port)
-            self._bad_request(partial, error, source, now)
-            return
-        self._answers.record(None, source, _verdict_on(error), now)
-
-    def _bad_request(self, request: Request, error: SipParseError, source: Flow, now: float) -> None:
-        self._answers.refuse(request, source, _verdict_on(error), now)
+            self._answers.refuse(partial, source, unreadable(error), now)
+        elif data[:4] == b"SIP/":
+            self.strays += 1
+        else:
+            self._answers.record(None, source, unreadable(error), now)
 
     def _bug(self, message: Request | Response, source: Flow) -> None:
         self.bugs += 1
-        log.exception("bug: %r from %s could not be handled", message, source)
         if isinstance(message, Request) and message.method not in ("ACK", "CANCEL"):
-            try:
+            with suppress(SipParseError, ValueError):
                 self._answers.send(message, source, 500)
-            except (SipParseError, ValueError):
-                log.exception("bug: and it could not be answered")
-
-
-def _verdict_on(error: SipParseError) -> Verdict:
-    return Verdict(
-        status=error.status,
-        gate="parse",
-        rule=error.header or "message",
-        remedy=f"The request does not follow RFC 3261: {str(error)[:200]}. Correct what sends it.",
-        reason=f"{str(error)[:80].encode('ascii', 'replace').decode()}" if error.status == 400 else None,
-    )
 
 
 def _drop_foreign_headers(message: Request | Response) -> None:

@@ -13,8 +13,8 @@ from typing import Final
 from voice.records import Journal, Refusal
 
 MAX_FOLDED: Final = 8_192
-"""Different refusals counted at a time, some 10 MB.  Spoofed sources can make more only at the price of records
-that are written sooner."""
+"""Different refusals counted at a time, some 10 MB.  Spoofed sources that make more only have their records
+written sooner."""
 
 Key = tuple[str, str, str]
 
@@ -45,7 +45,7 @@ class Refusals:
         return len(self._folds)
 
     def again(self, source: str, gate: str, rule: str) -> bool:
-        """Counts a refusal that is being folded; False: it is new, and `write` has to be told the whole of it."""
+        """Counts a refusal that is being folded; False: it is new, and `write` has to be told all of it."""
         fold = self._folds.get((source, gate, rule))
         if fold is None:
             return False

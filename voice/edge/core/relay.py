@@ -8,6 +8,7 @@ from voice.edge.core.crossing import Crossing, Passage
 from voice.edge.core.doors import INSIDE
 from voice.edge.core.gateway_auth import answered_challenge, gateway_behind
 from voice.edge.core.kernel import Kernel
+from voice.edge.core.routeset import NotSealed
 from voice.edge.core.tokens import DialogToken, fingerprint
 from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
@@ -17,11 +18,14 @@ from voice.sip.transactions import ClientTransaction, ServerTransaction
 from voice.sip.uri import parse_uri
 
 
-def dialog_fits(token: DialogToken, request: Request) -> bool:
-    """Whether the request is in the dialog that the token was made for."""
+def check_dialog(token: DialogToken, request: Request) -> None:
+    """Raises NotSealed unless the request is in the dialog that the token was made for."""
     if token.from_caller:
-        return token.dialog == fingerprint(request.call_id, request.from_.tag, request.to.tag)
-    return token.dialog == fingerprint(request.call_id, request.to.tag)
+        dialog = fingerprint(request.call_id, request.from_.tag, request.to.tag)
+    else:
+        dialog = fingerprint(request.call_id, request.to.tag)
+    if token.dialog != dialog:
+        raise NotSealed("the sealed route belongs to another dialog")
 
 
 def destination(
@@ -115,7 +119,7 @@ class Relay:
             self._end(now)
 
     def timed_out(self, now: float) -> None:
-        """Nobody answers a request other than INVITE with 408: the sender has timed out too (RFC 4320 section 4.2)."""
+        """No 408 for a request other than INVITE: its sender has timed out too (RFC 4320 section 4.2)."""
         if not self._server.over:
             self._server.forget()
         self._end(now)

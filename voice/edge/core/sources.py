@@ -41,8 +41,8 @@ class Sources:
                 status=0,
                 gate=GATE,
                 rule=RULE,
-                remedy=f"Nothing admits packets from {source.host}: add the address to an access control list of a "
-                "domain, or attach a list that has SIP accounts and no networks.",
+                remedy=f"Nothing admits packets from {source.host}: add the address to an access control "
+                "list of a domain, or attach a list that has SIP accounts and no networks.",
             )
             self._answers.record(None, source, verdict, now)
         return False

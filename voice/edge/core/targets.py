@@ -35,7 +35,7 @@ class Hop:
     token: DialogToken | None = None
     """Inside a dialog: its token says where it leads."""
     patience: float | None = None
-    """Seconds without any response after which the next hop is tried; None: as long as the transaction waits."""
+    """Seconds without any response after which the next hop is tried; None: what the transaction waits."""
 
 
 @dataclass(slots=True, kw_only=True)
