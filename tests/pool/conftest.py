@@ -162,9 +162,16 @@ def world(tmp_path: Path, prompt: Path) -> MakeWorld:
         notes, flow, desk, sound = Notes(), OneFlow(), StraightDesk(), OneSound(prompt)
         undertaker = Undertaker()
         config = process_config(tmp_path)
-        sizes = {"warm_reserve": 1, "max_processes": 4, "calls_per_process": 1, "calls_before_recycling": 50}
+        sizes = {
+            "warm_reserve": 1,
+            "max_processes": 4,
+            "calls_per_process": 1,
+            "calls_before_recycling": 50,
+            "rtp_first": 41_000,
+            "rtp_last": 42_000,
+        }
         pool = Pool(
-            PoolSettings(run_dir=tmp_path / "run", rtp_first=41_000, rtp_last=42_000, **(sizes | settings)),
+            PoolSettings(run_dir=tmp_path / "run", **(sizes | settings)),
             config,
             Desk(sound, flow, tmp_path / "recordings", notes),
             undertaker,

@@ -123,21 +123,25 @@ class Pool:
     # -- seats -------------------------------------------------------------------------------
 
     async def seat(self, order: CallOrder) -> Seat:
-        """A seat that expects the order's INVITE; waits for a pool that is being started.  Raises PoolFull."""
+        """A seat that expects the order's INVITE; waits for a pool that is starting.  Raises PoolFull."""
         await self._started.wait()
         self._fleet.arrived()
         for _ in range(SEAT_ATTEMPTS):
             worker = await self._fleet.free_worker(SEAT_WAIT_SECONDS)
             if worker is None:
-                raise PoolFull(
-                    f"all {len(self._fleet.workers)} call processes are busy"
-                    f" (max_processes is {self._settings.max_processes})",
-                    RETRY_AFTER_SECONDS,
-                )
+                raise PoolFull(self._why_full(), RETRY_AFTER_SECONDS)
             if await self._expects(worker, RunningCall(order)):
                 self._fleet.top_up()
                 return worker.seat
         raise PoolFull("call processes died as they were given the call", RETRY_AFTER_SECONDS)
+
+    def _why_full(self) -> str:
+        if self._fleet.is_full():
+            return (
+                f"all {len(self._fleet.workers)} call processes are busy"
+                f" (max_processes is {self._settings.max_processes})"
+            )
+        return f"no call process became ready within {SEAT_WAIT_SECONDS:g} s"
 
     async def _expects(self, worker: Worker, call: RunningCall) -> bool:
         """Whether the process has taken the order; False when it died first."""
@@ -149,6 +153,8 @@ class Pool:
             async with asyncio.timeout(EXPECT_SECONDS):
                 await call.expecting.wait()
         except TimeoutError:
+            # Let go at once: its death must not be taken for that of the process that is tried next.
+            self._unseat(worker, call_id)
             self._fleet.kill(worker, "did not answer its parent")
             return False
         except asyncio.CancelledError:
@@ -233,10 +239,14 @@ class Pool:
         worker.send(await self._desk.answer(ask.id, call, ask.want, self._dial_desk))
 
     def _done(self, worker: Worker, call_id: str) -> None:
-        if worker.calls.pop(call_id, None) is not None:
-            self._by_call.pop(call_id, None)
+        if self._unseat(worker, call_id):
             self._dial_desk.call_ended(call_id)
             self._fleet.changed()
+
+    def _unseat(self, worker: Worker, call_id: str) -> bool:
+        if self._by_call.get(call_id) is worker:
+            del self._by_call[call_id]
+        return worker.calls.pop(call_id, None) is not None
 
     # -- deaths ------------------------------------------------------------------------------
 
@@ -249,7 +259,7 @@ class Pool:
         for call_id, call in tuple(worker.calls.items()):
             if not call.expecting.is_set():
                 # Its INVITE has not left the edge: `seat` takes another process.
-                del worker.calls[call_id], self._by_call[call_id]
+                self._unseat(worker, call_id)
                 call.expecting.set()
                 continue
             self._aftermath.close(call, reason)
@@ -261,6 +271,7 @@ class Pool:
         """Kills processes that are stuck: a call process ends its calls itself when their time is up."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            self._fleet.let_go()
             oldest = time.monotonic() - OVERTIME_SECONDS
             for worker in tuple(self._fleet.workers.values()):
                 if any(call.since + call.order.max_seconds < oldest for call in worker.calls.values()):

@@ -17,6 +17,7 @@ class RtpPorts:
         self._text = f"{first}-{last} in slices of {size}"
         self._free = deque(range(start, last - size + 2, size))
         self._taken: set[int] = set()
+        self.slices = len(self._free)
 
     def take(self) -> int:
         """The first port of a slice.  Raises PortsExhausted."""

@@ -5,7 +5,8 @@ memory.  The zygote has one thread and no pjsua2 endpoint of its own: neither wo
 It talks to the parent over one socket, a JSON object per line:
 
     parent to zygote   {"fork": <first RTP port>}
-    zygote to parent   {"legs": n}, {"forked": pid, "rtp_port": p}, {"exited": pid, "how": "killed by ..."}
+    zygote to parent   {"legs": n}, {"forked": pid, "rtp_port": p}, {"exited": pid, "how": "killed by ..."},
+                       {"unforked": p, "why": "Cannot allocate memory"}
 
 When the parent is gone it forks no more, and leaves after its last child.
 """
@@ -28,6 +29,8 @@ from voice.pool.callprocess import ProcessConfig
 
 def main(control: socket.socket, config: ProcessConfig) -> None:
     """Runs until the parent and all children are gone."""
+    # What customers' callers say is nobody else's on this machine to hear.
+    os.umask(0o077)
     legs = callprocess.count_legs(config)
     gc.collect()
     # Everything alive now stays alive in every child: not touching its reference counts in
@@ -81,7 +84,11 @@ class Zygote:
         return True
 
     def _fork(self, rtp_port: int) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory, too many processes: so there is one process less
+            self._say({"unforked": rtp_port, "why": error.strerror})
+            return
         if pid == 0:
             self._become_call_process(rtp_port)
         self._children.add(pid)
