@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,14 +115,21 @@ class BenchNode:
 @contextmanager
 def running_node(settings: NodeSettings) -> Iterator[BenchNode]:
     """A node that answers; it is stopped, and everything it wrote is deleted, at the end."""
+    with serving(lambda port, inside: _toml(settings, port, inside), settings.core) as node:
+        yield node
+
+
+@contextmanager
+def serving(configuration: Callable[[int, int], str], core: int | None) -> Iterator[BenchNode]:
+    """The same with a configuration of one's own, made for a UDP port and an inside port."""
     directory = Path(tempfile.mkdtemp(prefix="trunkflow-bench-"))
-    port, inside = _free_ports(2)
+    port, inside = free_ports(2)
     config = directory / "node.toml"
-    config.write_text(_toml(settings, port, inside))
+    config.write_text(configuration(port, inside))
     log = directory / "node.log"
     command = [sys.executable, "-m", "voice.cli.main", "serve", str(config)]
-    if settings.core is not None:
-        command = ["taskset", "-c", str(settings.core), *command]
+    if core is not None:
+        command = ["taskset", "-c", str(core), *command]
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -185,7 +192,7 @@ document = '''{settings.flow}'''
 """
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """UDP ports that the system says are free now; below the range that RTP gets."""
     sockets: list[socket.socket] = []
     ports: list[int] = []
