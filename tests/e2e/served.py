@@ -51,6 +51,28 @@ class Served:
         assert self._process is not None
         os.kill(self._process.pid, number)
 
+    def call_processes(self) -> set[int]:
+        """The pids of its call processes: children of a zygote that look like their parent."""
+        mark = str(self.config.parent / "data").encode()
+        parents = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                # It may end while it is being looked at.
+                with contextlib.suppress(OSError):
+                    command = (entry / "cmdline").read_bytes()
+                    if b"voice.pool.zygote" in command and mark in command:
+                        status = (entry / "stat").read_text().rpartition(")")[2].split()
+                        parents[int(entry.name)] = int(status[1])
+        return {pid for pid, parent in parents.items() if parent in parents}
+
+    async def last_of(self, pids: set[int]) -> int:
+        """Waits until only one of these is left."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(left := pids & self.call_processes()) > 1:
+                await asyncio.sleep(0.05)
+        (pid,) = left
+        return pid
+
     async def said(self, text: str) -> None:
         """Waits for a line in the log."""
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -66,6 +67,31 @@ async def test_hold_works_over_tcp_through_an_edge_that_never_saw_the_call_begin
             await hears(heard, 600, after=heard.stat().st_size // 2)
             await callee.do("hangup")
             assert await caller.ended() == 200
+
+
+async def test_a_call_process_that_dies_under_the_next_node_is_still_cleaned_up_after(
+    voices: Voices, tmp_path: Path
+) -> None:
+    caller_heard = tmp_path / "caller.wav"
+    async with phone("answer", "--play", voices(600)) as callee:
+        target = f"sip:bob@{await callee.address()}"
+        async with (
+            served(tmp_path, account(flow=flow(transfer(target)))) as node,
+            phone(*pbx_arguments(node.door), "--record", str(caller_heard)) as caller,
+        ):
+            await hears(caller_heard, 600)
+            earlier = node.call_processes()
+            await node.kill()
+            await node.start()
+            # Of the processes of the killed node, the one with the call stays; the idle ones leave.
+            left = await node.last_of(earlier)
+            os.kill(left, signal.SIGKILL)
+            for one in (caller, callee):
+                assert (await one.event("state", state="DISCONNECTED"))["status"] == 200
+            await node.said("the call process died")
+        (call,) = await trunkflow_json("calls", config=node.config)
+    assert call["status"] == "failed"
+    assert "the call process died" in call["end_reason"]
 
 
 async def test_a_callflow_goes_on_when_its_node_is_back(voices: Voices, tmp_path: Path) -> None:

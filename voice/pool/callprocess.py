@@ -144,6 +144,8 @@ class CallProcess:
             port=port,
             rtp_port=self._rtp_port,
             calls=[session.order for session in self._sessions.values()],
+            dialogs=[up for session in self._sessions.values() for up in session.dialogs],
+            recordings=[one for session in self._sessions.values() for one in session.recordings],
             taken=self._taken,
         )
 

@@ -25,6 +25,7 @@ from voice.pool.wire import (
     DialogDown,
     DialogUp,
     Got,
+    Recording,
     Want,
     WantBeep,
     WantFlow,
@@ -73,6 +74,10 @@ class Session:
         self._clock = clock
         self.line = LiveLine(order, leg, engine, self._file_ticket, self._leg_event)
         self._answered = False
+        self._dialogs: dict[str, DialogUp] = {}
+        """By SIP Call-ID."""
+        self._recordings: dict[str, RecordingPlace] = {}
+        """Those under way, by id."""
         self._interpreter: Interpreter | None = None
         self._stop_reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -105,6 +110,17 @@ class Session:
             log.exception("a bug ended call %s", self.order.call_id)
             await self.line.hangup()
             return Ending(cause=Cause.INTERNAL_ERROR, reason=INTERNAL_ERROR)
+
+    @property
+    def dialogs(self) -> list[DialogUp]:
+        """The dialogs that are up now, for a parent that is new to them."""
+        return [*self._dialogs.values()]
+
+    @property
+    def recordings(self) -> list[Recording]:
+        """The recordings under way, for a parent that is new to them."""
+        call_id = self.order.call_id
+        return [Recording(call_id=call_id, place=place) for place in self._recordings.values()]
 
     def stop(self, reason: str) -> None:
         """Ends the call from outside: an operator, or a node that shuts down."""
@@ -174,11 +190,14 @@ class Session:
         call_id = self.order.call_id
         match event:
             case Established():
-                self._link.send(DialogUp(call_id=call_id, dialog=event.dialog))
+                up = DialogUp(call_id=call_id, dialog=event.dialog)
+                self._dialogs[event.dialog.call_id] = up
+                self._link.send(up)
                 if party is None:
                     self._answered = True
                     self._tell(CallChanged(call_id=call_id, at=self._clock(), status=CallStatus.ONGOING))
             case Gone():
+                self._dialogs.pop(event.sip_call_id, None)
                 self._link.send(DialogDown(call_id=call_id, sip_call_id=event.sip_call_id))
                 leg_id = self.order.leg_id if party is None else party.leg_id
                 if event.media is not None and leg_id:
@@ -206,9 +225,11 @@ class Session:
         got = await self._ask(WantPlace())
         if got.place is None:
             raise Unavailable("the node gave no place for a recording")
+        self._recordings[got.place.id] = got.place
         return got.place
 
     def done(self, recorded: Recorded, ok: bool) -> None:
+        self._recordings.pop(recorded.id, None)
         self._tell(
             RecordingDone(
                 recording_id=recorded.id,

@@ -22,8 +22,8 @@ class RunningCall:
     started: bool = False
     """Something was told about it: its INVITE has arrived."""
     ended: bool = False
-    since: float = field(default_factory=time.monotonic)
     """Its CallEnded is on record."""
+    since: float = field(default_factory=time.monotonic)
     dialogs: dict[str, DialogFacts] = field(default_factory=dict)
     """By SIP Call-ID."""
     recordings: dict[str, Path] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Worker:
         self.seat = Seat(host=hello.host, port=hello.port)
         self.rtp_port = hello.rtp_port
         self.taken = hello.taken
-        self.calls = {order.call_id: _resumed(order) for order in hello.calls}
+        self.calls = {order.call_id: _resumed(order, hello) for order in hello.calls}
         self.retiring = False
         self._seats = seats
         self._writer = writer
@@ -56,7 +56,13 @@ class Worker:
         self._writer.close()
 
 
-def _resumed(order: CallOrder) -> RunningCall:
+def _resumed(order: CallOrder, hello: Hello) -> RunningCall:
     call = RunningCall(order, started=True)
     call.expecting.set()
+    for up in hello.dialogs:
+        if up.call_id == order.call_id:
+            call.dialogs[up.dialog.call_id] = up.dialog
+    for recording in hello.recordings:
+        if recording.call_id == order.call_id:
+            call.recordings[recording.place.id] = Path(recording.place.path)
     return call
