@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import socket
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ RTP_FIRST: Final = 30_000
 RTP_LAST: Final = 59_999
 
 START_SECONDS: Final = 40.0
+SETTLE_SECONDS: Final = 1.0
 STOP_SECONDS: Final = 40.0
 
 
@@ -67,13 +69,13 @@ class BenchNode:
 
     @property
     def zygote(self) -> int:
-        """Its pid."""
+        """Its pid.  Raises LookupError when it is not there yet."""
         if self._zygote is None:
             found = [
                 pid for pid in procfs.children(self.pid) if "voice.pool.zygote" in procfs.command_line(pid)
             ]
             if not found:
-                raise RuntimeError(f"the node has no zygote; its log is {self.log}")
+                raise LookupError("the node has no zygote yet")
             self._zygote = found[0]
         return self._zygote
 
@@ -137,7 +139,9 @@ def serving(configuration: Callable[[int, int], str], core: int | None) -> Itera
             )
         try:
             _wait_until_it_answers(process, port, log)
-            yield BenchNode(process, port, directory, log)
+            node = BenchNode(process, port, directory, log)
+            _wait_for_reserve(node, math.ceil(settings.warm_reserve / settings.calls_per_process))
+            yield node
         finally:
             _stop(process)
     finally:
@@ -215,7 +219,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Sends OPTIONS until something comes back: sockets open last, when the pool is warm."""
+    """Sends OPTIONS until something comes back."""
     deadline = time.monotonic() + START_SECONDS
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -238,6 +242,18 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Pat
             else:
                 return
     raise RuntimeError(f"the node did not start:\n{log.read_text(errors='replace')}")
+
+
+def _wait_for_reserve(node: BenchNode, processes: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while node.alive and time.monotonic() < deadline:
+        with suppress(LookupError):
+            if len(node.call_processes()) >= processes:
+                # What a process does after its fork is over soon.
+                time.sleep(SETTLE_SECONDS)
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the call processes did not start:\n{node.log.read_text(errors='replace')}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
