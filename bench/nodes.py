@@ -118,6 +118,7 @@ class BenchNode:
 def running_node(settings: NodeSettings) -> Iterator[BenchNode]:
     """A node that answers; it is stopped, and everything it wrote is deleted, at the end."""
     with serving(lambda port, inside: _toml(settings, port, inside), settings.core) as node:
+        _wait_for_reserve(node, math.ceil(settings.warm_reserve / settings.calls_per_process))
         yield node
 
 
@@ -139,9 +140,7 @@ def serving(configuration: Callable[[int, int], str], core: int | None) -> Itera
             )
         try:
             _wait_until_it_answers(process, port, log)
-            node = BenchNode(process, port, directory, log)
-            _wait_for_reserve(node, math.ceil(settings.warm_reserve / settings.calls_per_process))
-            yield node
+            yield BenchNode(process, port, directory, log)
         finally:
             _stop(process)
     finally:
