@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice.edge.core.tokens import DialogToken, Tokens, fingerprint
+from voice.edge.core.tokens import DialogToken, Tokens, fingerprint, ids_of
 from voice.edge.seal import KEY_BYTES, MAX_AGE_HOURS, MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Seal, SealError
 from voice.sip.flow import Flow
 from voice.sip.uri import parse_uri
@@ -99,8 +99,7 @@ URIS = st.from_regex(r"\Asip:[a-z0-9+]{0,40}@[a-z0-9.]{1,60}\Z")
         st.booleans(),
         st.booleans(),
         st.integers(0, 65_535),
-        UUIDS,
-        st.lists(UUIDS, max_size=3).map(tuple),
+        st.lists(UUIDS, min_size=1, max_size=4).map(lambda uuids: ids_of(*uuids)),
         st.binary(min_size=8, max_size=8),
         URIS,
         FLOWS,
@@ -116,6 +115,23 @@ def test_a_dialog_token_says_all_that_it_was_told(token: DialogToken) -> None:
     assert tokens.open_dialog(tokens.dialog(plain, NOW), NOW) == plain
 
 
+def test_a_token_names_its_call_and_legs() -> None:
+    call, *legs = (f"0ca11000-0000-4000-8000-00000000000{number}" for number in range(3))
+    token = DialogToken(
+        True,
+        True,
+        0,
+        ids_of(call, *legs),
+        b"12345678",
+        "sip:a@b",
+        Flow("UDP", 1, "192.0.2.1", 5060),
+        False,
+        None,
+        None,
+    )
+    assert (token.call_id, token.legs) == (call, tuple(legs))
+
+
 def test_a_token_of_one_kind_is_none_of_the_other() -> None:
     tokens = Tokens(Seal(KEY))
     route = tokens.route(b"12345678", NOW)
@@ -123,7 +139,7 @@ def test_a_token_of_one_kind_is_none_of_the_other() -> None:
     with pytest.raises(SealError):
         tokens.open_dialog(route, NOW)
     token = DialogToken(
-        True, False, 0, "0ca11000-0000-4000-8000-000000000001", (), b"12345678", "sip:a@b",
+        True, False, 0, ids_of("0ca11000-0000-4000-8000-000000000001"), b"12345678", "sip:a@b",
         Flow("UDP", 1, "192.0.2.1", 5060), False, None, None,
     )  # fmt: skip
     with pytest.raises(SealError):

@@ -15,7 +15,7 @@ from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
 from voice.edge.core.limits import LiveCall
 from voice.edge.core.targets import Hop, Target, caller_of, gateway_hop
-from voice.edge.core.tokens import DialogToken
+from voice.edge.core.tokens import DialogToken, ids_of
 from voice.edge.core.wishes import SeatWanted
 from voice.pool.orders import CallOrder, Seat
 from voice.records import CallEnded, CallStarted, CallStatus, Direction, LegStatus, Refusal
@@ -87,10 +87,9 @@ class Calls:
             request,
             source,
             kernel.door_of(source),
-            call_id=call_id,
+            ids=ids_of(call_id, leg_id),
             from_caller=True,
             trunk=trunk,
-            legs=(leg_id,),
         )
         facts = CallFacts(
             kind=Kind.TRUNK if trunk else Kind.CALLFLOW,

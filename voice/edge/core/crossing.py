@@ -39,14 +39,13 @@ class Crossing:
     """
 
     __slots__ = (
-        "call_id",
         "contact",
         "cseq",
         "from_",
         "from_caller",
         "from_text",
+        "ids",
         "initial",
-        "legs",
         "loop_hash",
         "method",
         "nat",
@@ -67,20 +66,19 @@ class Crossing:
         source: Flow,
         up: Door,
         *,
-        call_id: str,
+        ids: bytes,
         from_caller: bool,
         trunk: bool,
-        legs: tuple[str, ...] = (),
     ) -> None:
         headers = request.headers
         self.request: Request | None = request
         self.source = source
         self.up = up
         """The door by which the request came."""
-        self.call_id = call_id
         self.from_caller = from_caller
         self.trunk = trunk
-        self.legs = legs
+        self.ids = ids
+        """Of the call and its incoming leg, as tokens carry them."""
         self.method = request.method
         self.from_ = request.from_
         self.to = request.to
@@ -114,7 +112,7 @@ class Passage:
         "_upstream",
         "cseq_delta",
         "down",
-        "legs",
+        "ids",
         "shown",
     )
 
@@ -125,7 +123,7 @@ class Passage:
         peers: Peers,
         down: Door,
         *,
-        legs: tuple[str, ...],
+        ids: bytes,
         cseq_delta: int,
         shown: tuple[str, str] | None,
     ) -> None:
@@ -134,7 +132,7 @@ class Passage:
         self._peers = peers
         self.down = down
         """The door by which the request leaves."""
-        self.legs = legs
+        self.ids = ids
         self.cseq_delta = cseq_delta
         self.shown = shown
         """URIs in From and To as the next hop sees them; None: as they came."""
@@ -221,8 +219,7 @@ class Passage:
             not crossing.from_caller,
             crossing.trunk,
             self.cseq_delta,
-            crossing.call_id,
-            self.legs,
+            self.ids,
             dialog,
             contact,
             flow,
@@ -248,8 +245,7 @@ class Passage:
             crossing.from_caller,
             crossing.trunk,
             self.cseq_delta,
-            crossing.call_id,
-            self.legs,
+            self.ids,
             dialog,
             contact,
             flow,

@@ -12,6 +12,7 @@ from voice.edge.core.crossing import Crossing
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Alarm, Kernel
 from voice.edge.core.targets import Target, gateway_hop, uri_hop
+from voice.edge.core.tokens import ids_of
 from voice.pool.orders import DialPlan, Hunting, Seat
 from voice.records import Event
 from voice.sip.errors import SipParseError
@@ -60,7 +61,7 @@ class Dials:
             return
         alarm.stop()
         crossing = Crossing(
-            request, source, kernel.doors.inside, call_id=plan.call_id, from_caller=True, trunk=False
+            request, source, kernel.doors.inside, ids=ids_of(plan.call_id), from_caller=True, trunk=False
         )
         facts = CallFacts(
             kind=Kind.DIAL, call_id=plan.call_id, account_id=plan.account_id, source=plan.caller_id

@@ -16,6 +16,7 @@ from voice.edge.core.legs import Leg
 from voice.edge.core.orphans import hang_up
 from voice.edge.core.relay import destination
 from voice.edge.core.targets import Hop, Target
+from voice.edge.core.tokens import ids_of
 from voice.records import Direction
 from voice.sip.flow import Flow
 from voice.sip.message import Response
@@ -215,13 +216,13 @@ class Invite:
         self, branch: Branch, flow: Flow, cseq_delta: int, now: float, *credentials: tuple[str, str]
     ) -> None:
         kernel = self.kernel
-        legs = self.crossing.legs if branch.leg is None else (*self.crossing.legs, branch.leg.id)
+        ids = self.crossing.ids if branch.leg is None else self.crossing.ids + ids_of(branch.leg.id)
         passage = Passage(
             self.crossing,
             kernel.tokens,
             kernel.peers,
             kernel.door_of(flow),
-            legs=legs,
+            ids=ids,
             cseq_delta=cseq_delta,
             shown=branch.hop.shown,
         )

@@ -264,10 +264,9 @@ class Proxy:
             request,
             source,
             kernel.door_of(source),
-            call_id=token.call_id,
+            ids=token.ids,
             from_caller=token.from_caller,
             trunk=token.trunk,
-            legs=token.legs,
         )
         if request.method == "ACK":
             relay_ack(kernel, crossing, token, routes, now)

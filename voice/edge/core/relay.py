@@ -175,7 +175,7 @@ def passage_for(
         kernel.tokens,
         kernel.peers,
         kernel.door_of(flow),
-        legs=token.legs,
+        ids=token.ids,
         cseq_delta=cseq_delta,
         shown=shown,
     )

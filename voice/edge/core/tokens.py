@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 from voice.edge.seal import Seal, SealError
 from voice.sip.flow import Flow
 
-_HEAD: Final = struct.Struct("!BBHBBHIB16s8s")
-"""Kind, flags, CSeq delta, then of the flow: how, door, port, connection; number of legs, call, dialog."""
+_HEAD: Final = struct.Struct("!BBHBBHIB8s")
+"""Kind, flags, CSeq delta, then of the flow: how, door, port, connection; bytes of ids, dialog."""
 _DIALOG: Final = 1
 _ROUTE: Final = b"\x02"
 _FROM_CALLER: Final = 1
@@ -27,6 +27,7 @@ _TCP: Final = 1
 _IPV6: Final = 2
 
 FINGERPRINT_BYTES: Final = 8
+_ID_BYTES: Final = 16
 
 
 class DialogToken(NamedTuple):
@@ -38,9 +39,8 @@ class DialogToken(NamedTuple):
     """A plain trunk call: its end is recorded by the edge."""
     cseq_delta: int
     """How much higher the callee's side counts the caller's requests: challenges were answered in between."""
-    call_id: str
-    legs: tuple[str, ...]
-    """Legs that end with the dialog."""
+    ids: bytes
+    """`ids_of` the call, and of the legs that end with the dialog."""
     dialog: bytes
     """`fingerprint` of the dialog; the holder cannot use the token in another."""
     target: str
@@ -54,6 +54,15 @@ class DialogToken(NamedTuple):
     to_uri: str | None
     """The other side, as it knows itself; None: as the holder calls it."""
 
+    @property
+    def call_id(self) -> str:
+        return uuid_text(self.ids[:_ID_BYTES])
+
+    @property
+    def legs(self) -> tuple[str, ...]:
+        ids = self.ids
+        return tuple(uuid_text(ids[at : at + _ID_BYTES]) for at in range(_ID_BYTES, len(ids), _ID_BYTES))
+
 
 def fingerprint(call_id: str, caller_tag: str | None, callee_tag: str | None = None) -> bytes:
     """Identifies a dialog, or with no `callee_tag` all that one INVITE may have made."""
@@ -66,13 +75,21 @@ class Tokens:
 
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
+        self._last_route = (0, "")
+        """The hour in which it was made, and a route token behind which nothing follows."""
 
     def dialog(self, token: DialogToken, now: float) -> str:
         return self._seal.seal(_pack(token), now)
 
     def route(self, following: bytes, now: float) -> str:
         """For a Record-Route; `following` identifies the routes that its holder has to send after it."""
-        return self._seal.seal(_ROUTE + following, now)
+        if following:
+            return self._seal.seal(_ROUTE + following, now)
+        # One that says nothing about its call serves all calls for a while.
+        hour = int(now) // 3_600
+        if self._last_route[0] != hour:
+            self._last_route = hour, self._seal.seal(_ROUTE, now)
+        return self._last_route[1]
 
     def open_dialog(self, text: str | bytes, now: float) -> DialogToken:
         """Raises SealError."""
@@ -101,20 +118,18 @@ def _pack(token: DialogToken) -> bytes:
         door,
         port,
         connection & 0xFFFFFFFF,
-        len(token.legs),
-        bytes.fromhex(token.call_id.replace("-", "")),
+        len(token.ids),
         token.dialog,
     )
     address = inet_pton(AF_INET6, host.partition("%")[0]) if ipv6 else inet_pton(AF_INET, host)
-    legs = bytes.fromhex("".join(token.legs).replace("-", ""))
     text = f"{token.target}\n{token.from_uri}\n{token.to_uri}" if names else token.target
-    return head + address + legs + text.encode("utf-8", "surrogateescape")
+    return head + address + token.ids + text.encode("utf-8", "surrogateescape")
 
 
 def _unpack(plain: bytes) -> DialogToken:
     if len(plain) < _HEAD.size or plain[0] != _DIALOG:
         raise SealError("a token of another kind")
-    _, flags, delta, how, door, port, connection, leg_count, call_id, dialog = _HEAD.unpack_from(plain)
+    _, flags, delta, how, door, port, connection, ids_length, dialog = _HEAD.unpack_from(plain)
     at = _HEAD.size
     if how & _IPV6:
         host = inet_ntop(AF_INET6, plain[at : at + 16])
@@ -122,8 +137,7 @@ def _unpack(plain: bytes) -> DialogToken:
     else:
         host = inet_ntop(AF_INET, plain[at : at + 4])
         at += 4
-    legs = tuple(uuid_text(plain[at + 16 * index : at + 16 * index + 16]) for index in range(leg_count))
-    text = plain[at + 16 * leg_count :].decode("utf-8", "surrogateescape")
+    text = plain[at + ids_length :].decode("utf-8", "surrogateescape")
     from_uri: str | None = None
     to_uri: str | None = None
     if flags & _HAS_NAMES:
@@ -132,8 +146,7 @@ def _unpack(plain: bytes) -> DialogToken:
         flags & _FROM_CALLER != 0,
         flags & _TRUNK != 0,
         delta,
-        uuid_text(call_id),
-        legs,
+        plain[at : at + ids_length],
         dialog,
         text,
         Flow("TCP" if how & _TCP else "UDP", door, host, port, connection),
@@ -141,6 +154,11 @@ def _unpack(plain: bytes) -> DialogToken:
         from_uri,
         to_uri,
     )
+
+
+def ids_of(*uuids: str) -> bytes:
+    """UUIDs as they stand in a token."""
+    return bytes.fromhex("".join(uuids).replace("-", ""))
 
 
 def uuid_text(raw: bytes | bytearray) -> str:
