@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.audio import listen, read_wav
 from tests.e2e.conftest import MakePlatform, Voices
 from tests.e2e.ears import CLEAR, hears
@@ -133,13 +131,12 @@ async def test_a_caller_who_hangs_up_while_it_rings_cancels_the_callee(
     assert step.outcome == "cancelled"
 
 
-@pytest.mark.parametrize("refusal", ["486", "603"])
 async def test_the_first_to_answer_wins_and_the_others_stop_ringing(
-    node: MakePlatform, voices: Voices, tmp_path: Path, refusal: str
+    node: MakePlatform, voices: Voices, tmp_path: Path
 ) -> None:
     heard = tmp_path / "heard.wav"
     async with (
-        phone("answer", "--status", refusal) as unwilling,
+        phone("answer", "--status", "486") as unwilling,
         phone("answer", "--status", "180") as absent,
         phone("answer", "--status", "180", "--play", voices(600)) as willing,
     ):
@@ -157,7 +154,24 @@ async def test_the_first_to_answer_wins_and_the_others_stop_ringing(
             step = await here.notes.first(StepFinished)
             codes = {leg.sip_status for leg in here.notes.all(LegChanged) if leg.sip_status}
     assert step.detail == f"{targets[2]} answered"
-    assert {int(refusal), 487, 200} <= codes
+    assert {486, 487, 200} <= codes
+
+
+async def test_who_declines_for_all_ends_the_dial(node: MakePlatform, voices: Voices) -> None:
+    """RFC 3261 section 16.7, step 5: a 6xx speaks for the callee everywhere."""
+    async with (
+        phone("answer", "--status", "180") as declining,
+        phone("answer", "--status", "180") as other,
+    ):
+        targets = [f"sip:{name}@{await one.address()}" for name, one in (("one", declining), ("two", other))]
+        async with node(account(flow=flow(dial(*targets)))) as here, here.pbx() as caller:
+            await other.event("incoming")
+            await declining.event("incoming")
+            await declining.do("answer", "603")
+            assert (await other.event("state", state="DISCONNECTED"))["status"] == 487
+            assert await caller.ended() == 603
+            step = await here.notes.first(StepFinished)
+    assert step.outcome == "busy"
 
 
 async def test_hunting_tries_one_after_another(node: MakePlatform, voices: Voices, tmp_path: Path) -> None:
