@@ -130,18 +130,27 @@ class ServerTransaction(_Transaction):
 class ClientTransaction(_Transaction):
     """A request that we sent, until its final response has surely been heard."""
 
-    __slots__ = ("_ack", "_data", "request")
+    __slots__ = ("_ack", "_data", "_request")
 
     def __init__(
         self, layer: TransactionLayer, machine: Machine, key: Key, flow: Flow, request: Request, data: bytes
     ) -> None:
         super().__init__(layer, machine, key, flow)
-        self.request = request
-        """As it was sent."""
+        self._request: Request | None = request
         self._data: bytes | None = data
         """The same, as long as it may have to be sent again."""
         self._ack: bytes | None = None
         """Of a failure, for retransmissions of the response."""
+
+    @property
+    def request(self) -> Request:
+        """As it was sent."""
+        assert self._request is not None, "the request has been let go"
+        return self._request
+
+    def let_go(self) -> None:
+        """Its user has no further need of the request, which is most of the memory of a transaction."""
+        self._request = None
 
     @property
     def waiting(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,7 @@ class Branch:
         self.target = target
         self.hop = hop
         self.leg = leg
-        self.flows: deque[Flow] = deque()
+        self.flows: Sequence[Flow] = ()
         """Further addresses of the hop (RFC 3263 section 4.3)."""
         self.client: ClientTransaction | None = None
         self.passage: Passage | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from sip_config.numbers import NumberFault, normalise
@@ -101,10 +100,10 @@ class Calls:
         if isinstance(route, SendOut):
             assert admission.e164 is not None
             invite = Invite(kernel, server, crossing, facts, self._trunk_ended(call_id))
-            hops = deque(
+            hops = [
                 gateway_hop(gateway, admission.directory, kernel.doors, account.id, admission.e164, caller)
                 for gateway in route.gateways
-            )
+            ]
             invite.begin([Target(name=admission.e164, hops=hops)], now)
         else:
             self._seek_seat(server, crossing, facts, admission, shown, now)
@@ -198,7 +197,7 @@ class Calls:
             seated = True
             uri = f"sip:{call_id}@{seat.host}:{seat.port}"
             hop = Hop(uri=uri, flow=kernel.inside_flow(seat.host, seat.port), trusted=True)
-            invite.begin([Target(name=admission.destination, hops=deque([hop]))], later)
+            invite.begin([Target(name=admission.destination, hops=[hop])], later)
 
         def full(problem: str, retry_after: int, later: float) -> None:
             refused(problem, "call pool", (("Retry-After", str(retry_after)),), later)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from secrets import token_hex
 
 from sip_config.directory import Directory
@@ -39,6 +38,7 @@ class Dials:
         """Keeps a plan; returns the URI that its INVITE has to be sent to.  Raises ValueError."""
         if not 1 <= len(plan.targets) <= MAX_TARGETS:
             raise ValueError(f"a dial plan needs 1 to {MAX_TARGETS} targets, not {len(plan.targets)}")
+        ids_of(plan.call_id)  # Has to be a UUID: tokens carry it.
         ticket = token_hex(16)
         alarm = Alarm(self._kernel, lambda _now: self._forget(ticket))
         self._plans[ticket] = plan, alarm
@@ -94,7 +94,7 @@ class Dials:
         caller_id = plan.caller_id or None
         try:
             if text.lower().startswith(("sip:", "sips:")):
-                return Target(name=text, hops=deque([uri_hop(_sip_uri(text), self._kernel.doors, caller_id)]))
+                return Target(name=text, hops=[uri_hop(_sip_uri(text), self._kernel.doors, caller_id)])
             number = normalise(text.removeprefix("tel:"))
         except (SipParseError, NumberFault) as fault:
             status = fault.status if isinstance(fault, SipParseError) else 484
@@ -102,10 +102,10 @@ class Dials:
                 name=printable(text[:128]), problem=Final.local(status, printable(str(fault)[:120]))
             )
         gateways = directory.gateways_for(plan.account_id, number)
-        hops = deque(
+        hops = [
             gateway_hop(gateway, directory, self._kernel.doors, plan.account_id, number, caller_id)
             for gateway in gateways
-        )
+        ]
         problem = None if hops else Final.local(404, f"No gateway for {number}")
         return Target(name=number, hops=hops, problem=problem)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -68,7 +67,7 @@ class Invite:
         self.crossing = crossing
         self.facts = facts
         self._ended = ended
-        self._targets: deque[Target] = deque()
+        self._targets: list[Target] = []
         """Those not begun yet."""
         self._serial = False
         self._ring_seconds: float | None = None
@@ -158,7 +157,7 @@ class Invite:
 
     def _begin_targets(self, now: float) -> None:
         while self._targets and not self.decided:
-            self._begin_hop(self._targets.popleft(), now)
+            self._begin_hop(self._targets.pop(0), now)
             if self._serial and any(not branch.over for branch in self._branches):
                 self._arm_ring(now)
                 return
@@ -169,15 +168,15 @@ class Invite:
                 self._finals.append(target.problem)
                 target.problem = None
             return
-        hop = target.hops.popleft()
+        hop = target.hops.pop(0)
         if hop.flow is not None:
-            self._begin_branch(target, hop, deque([hop.flow]), now)
+            self._begin_branch(target, hop, (hop.flow,), now)
             return
         branch = self._new_branch(target, hop, now)
 
         def found(flows: Sequence[Flow], later: float) -> None:
             if not branch.over:
-                self._send(branch, deque(flows), later)
+                self._send(branch, flows, later)
 
         def failed(problem: str, later: float) -> None:
             self.branch_failed(branch, Final.local(503, problem), later)
@@ -187,7 +186,7 @@ class Invite:
         else:
             self.kernel.locate(parse_uri(hop.uri), trusted=hop.trusted, found=found, failed=failed, now=now)
 
-    def _begin_branch(self, target: Target, hop: Hop, flows: deque[Flow], now: float) -> None:
+    def _begin_branch(self, target: Target, hop: Hop, flows: Sequence[Flow], now: float) -> None:
         self._send(self._new_branch(target, hop, now), flows, now)
 
     def _new_branch(self, target: Target, hop: Hop, now: float) -> Branch:
@@ -207,10 +206,9 @@ class Invite:
         self._branches.append(branch)
         return branch
 
-    def _send(self, branch: Branch, flows: deque[Flow], now: float) -> None:
-        flow = flows.popleft()
-        branch.flows = flows
-        self._send_by(branch, flow, self.facts.cseq_delta, now)
+    def _send(self, branch: Branch, flows: Sequence[Flow], now: float) -> None:
+        branch.flows = flows[1:]
+        self._send_by(branch, flows[0], self.facts.cseq_delta, now)
 
     def _send_by(
         self, branch: Branch, flow: Flow, cseq_delta: int, now: float, *credentials: tuple[str, str]
@@ -256,6 +254,7 @@ class Invite:
         if first:
             self._give_up_others(Final.local(487, "Answered elsewhere"), now)
             self.crossing.let_go()
+            client.let_go()
             self._ended(Final.local(response.status, response.reason), now)
 
     def _relay(self, branch: Branch, response: Response, source: Flow, now: float) -> None:

@@ -7,7 +7,6 @@ itself in `wishes`.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -293,7 +292,7 @@ class Proxy:
         shown = None if token.from_uri is None or token.to_uri is None else (token.from_uri, token.to_uri)
         gateway = gateway_behind(self.kernel.directory(), token.flow)
         hop = Hop(uri=token.target, token=token, shown=shown, gateway=gateway)
-        invite.begin([Target(name=token.target, hops=deque([hop]))], now)
+        invite.begin([Target(name=token.target, hops=[hop])], now)
 
     def _cancel(self, arrived: RequestArrived, source: Flow, now: float) -> None:
         """Section 16.10; without its INVITE there is nothing to cancel, and nobody to pass it on to."""

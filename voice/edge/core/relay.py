@@ -115,6 +115,7 @@ class Relay:
             self._server.respond(passage.backward(response, source, now), now)
         if response.status >= 200:
             self._server.owner = client.owner = None
+            client.let_go()
         if response.status >= 200 and response.status not in (401, 407):
             self._end(now)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from sip_config.directory import Directory
@@ -43,7 +42,7 @@ class Target:
     """One destination that was asked for."""
 
     name: str
-    hops: deque[Hop] = field(default_factory=deque)
+    hops: list[Hop] = field(default_factory=list)
     """Those not tried yet."""
     problem: Final | None = None
     """Why there is no hop."""
