@@ -24,6 +24,7 @@ STRANGE_NUMBER = "+31209999999"
         ("refused_after_digest", 407, NUMBER, "acme", "a wrong password", "digest", "password"),
         ("refused_after_digest", 404, STRANGE_NUMBER, "acme", PASSWORD, "route", STRANGE_NUMBER),
     ],
+    ids=["unknown domain", "wrong network", "wrong password", "unknown number"],
 )
 async def test_a_refusal_leaves_a_record_with_a_remedy(
     node: MakePlatform,

@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Voices
 from tests.e2e.ears import SEAMLESS, heard_for, hears, longest_gap
 from tests.e2e.flows import flow, pause, play, record, transfer
-from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, account, media, pbx_arguments, trunkflow_json
+from tests.e2e.node import (
+    BASE_DOMAIN,
+    NUMBER,
+    PASSWORD,
+    USER,
+    account,
+    gateway,
+    media,
+    pbx_arguments,
+    trunkflow_json,
+)
 from tests.e2e.served import served
 from tests.phone import phone
 from tests.sipp import caller_arguments, sipp
@@ -38,8 +49,7 @@ async def test_a_bridged_call_outlives_its_node_and_ends_through_the_next(
                 await caller.do("hangup")
                 assert await caller.ended() == 200
             assert await callee.ended() == 200, "the BYE went through an edge that never saw the call begin"
-        (call,) = await trunkflow_json("calls", config=node.config)
-        history = await trunkflow_json("calls", "show", call["id"], config=node.config)
+        history = await only_call(node.config)
     for path, hertz in ((caller_heard, 600), (callee_heard, 1000)):
         assert longest_gap(path, hertz) < SEAMLESS, "the sound has a gap"
     assert (history["status"], history["end_reason"]) == ("ended", "the caller hung up")
@@ -67,6 +77,26 @@ async def test_hold_works_over_tcp_through_an_edge_that_never_saw_the_call_begin
             await hears(heard, 600, after=heard.stat().st_size // 2)
             await callee.do("hangup")
             assert await caller.ended() == 200
+
+
+async def test_a_trunk_call_outlives_its_node_and_its_end_is_on_record(
+    voices: Voices, tmp_path: Path
+) -> None:
+    heard = tmp_path / "heard.wav"
+    async with phone("answer", "--play", voices(600)) as callee:
+        declared = account() + gateway("carrier", await callee.address())
+        async with (
+            served(tmp_path, declared) as node,
+            phone(*pbx_arguments(node.door, "+31207654321"), "--record", str(heard)) as caller,
+        ):
+            await hears(heard, 600)
+            await node.kill()
+            await node.start()
+            await callee.do("hangup")
+            assert await caller.ended() == 200
+        history = await only_call(node.config)
+    assert (history["status"], history["end_reason"]) == ("ended", "The called party hung up.")
+    assert [leg["status"] for leg in history["legs"]] == ["hangup", "hangup"]
 
 
 async def test_a_call_process_that_dies_under_the_next_node_is_still_cleaned_up_after(
@@ -150,3 +180,9 @@ async def test_a_node_that_is_told_twice_ends_its_calls(voices: Voices, tmp_path
         assert await node.gone() == 0
     (call,) = await trunkflow_json("calls", config=node.config)
     assert (call["status"], call["end_reason"]) == ("ended", "the node was shut down")
+
+
+async def only_call(config: Path) -> Any:
+    """What the store says of the one call that there was."""
+    (call,) = await trunkflow_json("calls", config=config)
+    return await trunkflow_json("calls", "show", call["id"], config=config)

@@ -33,7 +33,7 @@ def pbx(tmp_path: Path) -> RunSipp:
     return run
 
 
-@pytest.mark.parametrize(("transport", "arguments"), [("udp", []), ("tcp", ["-t", "t1"])])
+@pytest.mark.parametrize(("transport", "arguments"), [("udp", []), ("tcp", ["-t", "t1"])], ids=["udp", "tcp"])
 async def test_a_call_with_digest_runs_its_callflow(
     node: MakePlatform, pbx: RunSipp, transport: str, arguments: list[str]
 ) -> None:
