@@ -40,12 +40,12 @@ class Hello(Message, tag=True):
     port: int
     rtp_port: int
     calls: list[CallOrder]
-    dialogs: list[DialogUp]
-    """Those of the calls that are up now."""
-    recordings: list[Recording]
-    """Those of the calls that are being written now."""
     taken: int
     """Calls taken since the process was forked."""
+    dialogs: list[DialogUp] = []
+    """Those of the calls that are up now."""
+    recordings: list[Recording] = []
+    """Those of the calls that are being written now."""
 
 
 class Recording(msgspec.Struct, kw_only=True):
