@@ -54,6 +54,9 @@ async def main() -> None:
     if len(sys.argv) > 3:
         order = dataclasses.replace(order_for(GREET_TWICE), call_id=sys.argv[3])
         seat = await pool.seat(order)
+        worker = pool.worker_of(order.call_id)
+        assert worker is not None
+        print(json.dumps(["pid", worker.pid]), flush=True)
         print(json.dumps(["seat", f"sip:{order.call_id}@{seat.host}:{seat.port}"]), flush=True)
     else:
         print(json.dumps(["ready", None]), flush=True)

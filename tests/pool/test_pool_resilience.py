@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -80,6 +82,42 @@ async def test_a_call_outlives_its_parent_and_goes_on_at_its_step(tmp_path: Path
     spans = tone_spans(read_wav(heard), 440)
     assert abs(spans[0][1] - spans[0][0] - 1.0) < 0.1, "the prompt that played when the parent died is whole"
     assert tone_seconds(read_wav(heard), 440) > 2.8, "the prompts after it were had from the next parent"
+
+
+async def test_an_order_dies_with_its_parent_and_its_process_leaves(tmp_path: Path, prompt: Path) -> None:
+    async with parent(str(tmp_path), str(prompt), str(uuid.uuid4())) as first:
+        pid = await first.line("pid")
+        await first.line("seat")
+        first.process.kill()
+        await first.process.wait()
+        async with parent(str(tmp_path), str(prompt)) as second:
+            await second.line("ready")
+            # The INVITE was to come through the edge that died.
+            async with asyncio.timeout(20):
+                while Path(f"/proc/{pid}").exists():
+                    await asyncio.sleep(0.01)
+            await second.finish()
+
+
+async def test_a_call_that_ends_without_a_parent_is_told_to_the_next(tmp_path: Path, prompt: Path) -> None:
+    call_id = str(uuid.uuid4())
+    async with parent(str(tmp_path), str(prompt), call_id) as first:
+        uri, pid = await first.line("seat"), await first.line("pid")
+        async with phone("call", uri) as caller:
+            await caller.event("media")
+            first.process.kill()
+            await first.process.wait()
+            await caller.do("hangup")
+            await caller.ended()
+        # Told to leave, it stays for the records that nobody has taken.
+        os.kill(pid, signal.SIGTERM)
+        async with parent(str(tmp_path), str(prompt)) as second:
+            await second.line("ready")
+            ended = await second.line("CallEnded", call_id=call_id)
+            await second.line("LegMedia", call_id=call_id)
+            await second.finish()
+    assert ended["status"] == CallStatus.ENDED
+    assert ended["reason"] == "the caller hung up"
 
 
 async def test_calls_that_come_and_go_leave_their_neighbour_alone(world: MakeWorld, tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ IDLE_ORPHAN_SECONDS = 10.0
 """An idle process whose parent is away for longer leaves: the next parent forks its own."""
 
 
+UNTOLD_SECONDS = 3600.0
+"""A process that still has records to tell waits so long for a parent who takes them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessConfig:
     """What every call process of a node shares."""
@@ -118,11 +122,12 @@ class CallProcess:
         link = asyncio.create_task(self._link.run(), name="link to the parent")
         try:
             await self._until_done()
+            self._leave.set()
         finally:
-            await self._link.flush()
+            await self._engine.stop()
+            await self._link.flush(UNTOLD_SECONDS)
             link.cancel()
             await asyncio.gather(link, return_exceptions=True)
-            await self._engine.stop()
 
     async def _until_done(self) -> None:
         while not self._leave.is_set():
@@ -136,6 +141,8 @@ class CallProcess:
                     return
 
     def _hello(self) -> Hello:
+        # Orders whose INVITE has not come were given by an earlier parent, whose edge is gone as well.
+        self._expected.clear()
         host, port = self._engine.address
         return Hello(
             pid=os.getpid(),
@@ -151,19 +158,24 @@ class CallProcess:
 
     def _heard(self, message: FromParent) -> None:
         match message:
+            case Expect() if self._leave.is_set():
+                log.info("call %s came too late: this process is leaving", message.order.call_id)
             case Expect():
                 self._expected[message.order.call_id] = message.order
                 self._link.send(Expecting(call_id=message.order.call_id))
             case Forget():
                 forgotten = self._expected.pop(message.call_id, None)
                 if forgotten is not None and message.refused is not None:
-                    self._never_begun(message.call_id, message.refused)
+                    # The media stack refused the INVITE by itself: no codec in common, say.
+                    reason = f"the media stack refused the call with {message.refused}"
+                    self._never_begun(message.call_id, reason)
                 self._leave_if_done()
             case StopCall():
-                self._expected.pop(message.call_id, None)
                 session = self._sessions.get(message.call_id)
                 if session is not None:
                     session.stop(message.reason)
+                elif self._expected.pop(message.call_id, None) is not None:
+                    self._never_begun(message.call_id, message.reason)
                 self._leave_if_done()
             case Retire():
                 self._retire()
@@ -182,9 +194,7 @@ class CallProcess:
         task.add_done_callback(lambda done: self._over(order.call_id, done))
         return session.line.hear
 
-    def _never_begun(self, call_id: str, refused: str) -> None:
-        """The media stack refused an INVITE by itself: no codec in common, say."""
-        reason = f"the media stack refused the call with {refused}"
+    def _never_begun(self, call_id: str, reason: str) -> None:
         self._link.send(
             tell(CallEnded(call_id=call_id, at=time.time(), status=CallStatus.FAILED, reason=reason))
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +26,8 @@ from voice.pool.wire import (
 )
 from voice.pool.worker import RunningCall
 from voice.records import Journal, RecordingStarted
+
+log = logging.getLogger(__name__)
 
 
 class SoundSource(Protocol):
@@ -76,17 +80,25 @@ class Desk:
                 case WantPlace():
                     return Got(id=ask_id, place=self._place(call))
                 case WantTicket():
-                    return Got(id=ask_id, text=dial_desk.file(want.plan))
+                    # By which gateways, and on whose account, is not for the process to say.
+                    plan = replace(want.plan, call_id=call.order.call_id, account_id=call.order.account_id)
+                    return Got(id=ask_id, text=dial_desk.file(plan))
         except Unavailable as reason:
             return Got(id=ask_id, error=str(reason))
         except OSError as error:
             return Got(id=ask_id, error=f"{error.strerror}: {error.filename}; see to the disk of the node")
+        except Exception:
+            # Whoever asked would wait for ever.
+            log.exception("a bug kept call %s from its %s", call.order.call_id, type(want).__name__)
+            return Got(id=ask_id, error="an internal error of the node; its log says more")
 
     def _place(self, call: RunningCall) -> RecordingPlace:
         now = self._clock()
         day = time.strftime("%Y-%m-%d", time.gmtime(now))
         folder = self._recordings / call.order.account_id / day
-        folder.mkdir(parents=True, exist_ok=True)
+        # Each level by itself: `parents` would make those above with everybody's permissions.
+        for level in (self._recordings, folder.parent, folder):
+            level.mkdir(mode=0o700, exist_ok=True)
         recording_id = str(uuid.uuid4())
         path = folder / f"{recording_id}.wav"
         call.recordings[recording_id] = path

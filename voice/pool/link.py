@@ -13,6 +13,8 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from callflows.ports import Unavailable
 from voice.pool.wire import Ask, FromParent, FromProcess, Got, Hello, Want, frame, read_from_parent
 
@@ -32,6 +34,8 @@ class ParentLink:
         self._heard = heard
         self._writer: asyncio.StreamWriter | None = None
         self._backlog: deque[FromProcess] = deque(maxlen=MAX_BACKLOG)
+        self._nothing_kept = asyncio.Event()
+        self._nothing_kept.set()
         self._open: dict[int, tuple[Ask, asyncio.Future[Got]]] = {}
         self._last_id = 0
         self.orphaned_since: float | None = None
@@ -46,18 +50,19 @@ class ParentLink:
             except OSError:
                 if self.orphaned_since is None:
                     self.orphaned_since = loop.time()
-                await asyncio.sleep(RECONNECT_SECONDS)
-                continue
-            try:
-                self.orphaned_since = None
-                self._resume(writer)
-                await self._listen(reader)
-            finally:
-                self._writer = None
-                self.orphaned_since = loop.time()
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+            else:
+                try:
+                    self.orphaned_since = None
+                    self._resume(writer)
+                    await self._listen(reader)
+                finally:
+                    self._writer = None
+                    self.orphaned_since = loop.time()
+                    writer.close()
+                    with contextlib.suppress(OSError):
+                        await writer.wait_closed()
+            # Also after a parent that hung up: one that cannot bear us must not be called without a pause.
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     def _resume(self, writer: asyncio.StreamWriter) -> None:
         writer.write(frame(self._hello()))
@@ -66,15 +71,20 @@ class ParentLink:
             writer.write(frame(ask))
         while self._backlog:
             writer.write(frame(self._backlog.popleft()))
+        self._nothing_kept.set()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        try:
             while True:
                 message = await read_from_parent(reader)
                 if isinstance(message, Got):
                     self._answered(message)
                 else:
                     self._heard(message)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        except msgspec.DecodeError as error:
+            log.error("the parent said something that is no message: %s", error)
 
     def _answered(self, got: Got) -> None:
         _, future = self._open.get(got.id, (None, None))
@@ -85,6 +95,7 @@ class ParentLink:
         """At once, or when there is a parent again."""
         if self._writer is None:
             self._backlog.append(message)
+            self._nothing_kept.clear()
         else:
             self._writer.write(frame(message))
 
@@ -107,8 +118,10 @@ class ParentLink:
             raise Unavailable(got.error)
         return got
 
-    async def flush(self) -> None:
-        """Returns when what was sent has left this process."""
-        if self._writer is not None:
-            with contextlib.suppress(ConnectionError):
-                await self._writer.drain()
+    async def flush(self, patience: float) -> None:
+        """Returns when what was told has left this process, or nobody came for it in so many seconds."""
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(patience):
+                await self._nothing_kept.wait()
+                if self._writer is not None:
+                    await self._writer.drain()

@@ -51,6 +51,9 @@ log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = "An internal error ended the call; the log of the node says more."
 
+FLOW_SECONDS = 150.0
+"""The net below the parent's own bounds (at most 120 s): a parent may be gone and never come back."""
+
 NO_FLOW_STATUS = 480
 """Temporarily Unavailable: the number exists, what should answer it could not be had."""
 
@@ -138,7 +141,7 @@ class Session:
             raise Unavailable("the order names neither a callflow nor a URL")
         await self.line.ring()
         try:
-            got = await self._unless_stopped(self._ask(WantFlow(url=order.url)))
+            got = await self._unless_stopped(self._ask_flow(order.url))
             return _parsed(got.text or "")
         except Unavailable as problem:
             self._tell(
@@ -153,6 +156,13 @@ class Session:
             if order.fallback_document is None:
                 raise
             return _parsed(order.fallback_document)
+
+    async def _ask_flow(self, url: str) -> Got:
+        try:
+            async with asyncio.timeout(FLOW_SECONDS):
+                return await self._ask(WantFlow(url=url))
+        except TimeoutError:
+            raise Unavailable(f"the node had no callflow from {url} within {FLOW_SECONDS:g} s") from None
 
     async def _run_flow(self, flow: Callflow) -> Ending:
         if self._stop_reason.done():
