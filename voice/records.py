@@ -57,6 +57,8 @@ class CallStarted:
     sip_call_id: str | None = None
     source_address: str | None = None
     callflow_id: str | None = None
+    node: str | None = None
+    """Whose call processes run its callflow; None for a plain trunk call, which no process runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,8 @@ class EdgeSettings:
     """32 secret bytes that seal what routes carry.  The same across restarts and for all edges of a POP."""
     digest_secret: bytes
     """Secret bytes from which nonces are made."""
+    node: str = ""
+    """Name of the node whose call pool the edge seats calls in."""
     public_host: str | None = None
     """Host name or address that the outside reaches the edge by."""
     inside_host: str = "127.0.0.1"

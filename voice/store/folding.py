@@ -163,6 +163,7 @@ def _add(folded: Folded, record: Record) -> None:
                 callflow_id=record.callflow_id,
                 sip_call_id=record.sip_call_id,
                 source_address=record.source_address,
+                node=record.node,
                 started_at=record.at,
                 updated_at=record.at,
             )

@@ -203,12 +203,14 @@ calls = Table(
     Column("callflow_id", Text),
     Column("sip_call_id", Text),
     Column("source_address", Text),
+    Column("node", Text),  # whose call processes run it; NULL for a plain trunk call
     Column("started_at", Double),
     Column("answered_at", Double),
     Column("updated_at", Double),
     Column("ended_at", Double),
     Column("end_reason", Text),
     Index(None, "started_at"),
+    Index(None, "ended_at"),  # few have not ended, and those are looked for
     Index(None, "account_id", "started_at"),
 )
 

@@ -68,6 +68,7 @@ class Calls:
                 sip_call_id=printable(request.call_id[:256]),
                 source_address=f"{source.host}:{source.port}",
                 callflow_id=flow.id if flow else None,
+                node=kernel.settings.node if isinstance(route, RunCallflow) else None,
             )
         )
         leg = Leg(

@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("callflow_id", sa.Text(), nullable=True),
         sa.Column("sip_call_id", sa.Text(), nullable=True),
         sa.Column("source_address", sa.Text(), nullable=True),
+        sa.Column("node", sa.Text(), nullable=True),
         sa.Column("started_at", sa.Double(), nullable=True),
         sa.Column("answered_at", sa.Double(), nullable=True),
         sa.Column("updated_at", sa.Double(), nullable=True),
@@ -49,6 +50,7 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_calls_account_id_started_at"), "calls", ["account_id", "started_at"], unique=False
     )
+    op.create_index(op.f("ix_calls_ended_at"), "calls", ["ended_at"], unique=False)
     op.create_index(op.f("ix_calls_started_at"), "calls", ["started_at"], unique=False)
     op.create_table(
         "events",
@@ -347,6 +349,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_events_at"), table_name="events")
     op.drop_table("events")
     op.drop_index(op.f("ix_calls_started_at"), table_name="calls")
+    op.drop_index(op.f("ix_calls_ended_at"), table_name="calls")
     op.drop_index(op.f("ix_calls_account_id_started_at"), table_name="calls")
     op.drop_table("calls")
     op.drop_table("accounts")
