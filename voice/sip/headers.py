@@ -155,8 +155,10 @@ class Headers:
     def remove(self, name: str) -> None:
         """Drops all fields of that name."""
         key = key_of(name)
-        if key in self._keys:
-            self._keep(lambda _, own: own != key)
+        keys = self._keys
+        while key in keys:
+            at = keys.index(key)
+            del keys[at], self._lines[at]
 
     def remove_first_value(self, name: str) -> str | None:
         """Takes the first single value off, also when several share a line, and returns it.

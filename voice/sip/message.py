@@ -152,7 +152,11 @@ class _Message:
             raise ValueError(f"a start line must not hold CR or LF: {start_line[:80]!r}")
         headers = self.headers
         length = f"Content-Length: {len(self.body)}"
-        if headers.first_line("content-length") != length:
+        said = headers.first_line("content-length")
+        if said is None:
+            headers._keys.append("content-length")
+            headers._lines.append(length)
+        elif said != length:
             headers.set("content-length", str(len(self.body)))
         text = f"{start_line}\r\n{headers.text()}\r\n\r\n"
         return text.encode("utf-8", "surrogateescape") + self.body

@@ -12,12 +12,12 @@ the new one does not list are stopped, and those in both go on (timer F of secti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Final
 
 
-class Machine(Enum):
+class Machine(StrEnum):
     INVITE_CLIENT = "INVITE client"
     NON_INVITE_CLIENT = "non-INVITE client"
     INVITE_SERVER = "INVITE server"

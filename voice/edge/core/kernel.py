@@ -80,7 +80,7 @@ class Kernel:
         self.peers = Peers(doors)
 
     def door_of(self, flow: Flow) -> Door:
-        return self.doors[flow.local]
+        return self.doors.all[flow.local]
 
     def send(self, message: Request | Response, flow: Flow) -> None:
         """Sends outside of any transaction."""
