@@ -161,6 +161,13 @@ class World:
         self._agents[transport, host, port] = agent
         return agent
 
+    def forget_agents(self) -> None:
+        """Lets go of all agents, and of what was sent to nobody."""
+        for agent in self._agents.values():
+            agent.inbox.clear()
+        self._agents.clear()
+        self.nowhere.clear()
+
     def restart_edge(self) -> None:
         """Another edge in the place of this one, which knows nothing but the key."""
         self.proxy = self._new_proxy()

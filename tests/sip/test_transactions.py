@@ -194,6 +194,17 @@ def test_an_abandoned_invite_is_not_sent_again_but_still_heard(bench: Bench) -> 
     assert isinstance(bench.answer(client, 180), ResponseArrived)
 
 
+def test_an_invite_that_rings_for_ever_can_be_forgotten_and_an_answered_one_cannot(bench: Bench) -> None:
+    client = bench.client("INVITE")
+    bench.answer(client, 180)
+    client.forget(bench.now)
+    assert bench.layer.sizes == (0, 0)
+    client = bench.client("INVITE")
+    bench.answer(client, 200)
+    client.forget(bench.now)
+    assert bench.layer.sizes == (0, 1)
+
+
 def test_a_transport_error_concerns_the_transactions_to_that_peer_only(bench: Bench) -> None:
     client = bench.client("INVITE")
     assert bench.layer.transport_failed(Flow("UDP", 1, "192.0.2.1", 5061), bench.now) == []

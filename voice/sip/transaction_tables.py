@@ -47,6 +47,8 @@ class Event(IntEnum):
     TRANSPORT_ERROR = 6
     ABANDON = 7
     """The user no longer waits: stop retransmitting, but know what still comes."""
+    FORGET = 8
+    """The user wants nothing more of it."""
     TIMER_A = 10
     TIMER_B = 11
     TIMER_D = 12
@@ -104,6 +106,7 @@ _INVITE_CLIENT: Final[dict[State, Row]] = {
         Event.TIMER_A: _same(_CALLING, Action.SEND_REQUEST),
         Event.TIMER_B: _TIMED_OUT,
         Event.ABANDON: _same(_CALLING, Action.STOP_RESENDING),
+        Event.FORGET: _END,
         Event.PROVISIONAL: Transition(_PROCEEDING, (Action.DELIVER,)),
         Event.SUCCESS: Transition(_ACCEPTED, (Action.DELIVER,)),
         Event.FAILURE: Transition(_COMPLETED, (Action.SEND_ACK, Action.DELIVER)),
@@ -111,6 +114,8 @@ _INVITE_CLIENT: Final[dict[State, Row]] = {
     },
     _PROCEEDING: {
         Event.ABANDON: _same(_PROCEEDING),
+        # No timer runs here: a peer that rang and then fell silent would be waited for for ever.
+        Event.FORGET: _END,
         Event.PROVISIONAL: _same(_PROCEEDING, Action.DELIVER),
         Event.SUCCESS: Transition(_ACCEPTED, (Action.DELIVER,)),
         Event.FAILURE: Transition(_COMPLETED, (Action.SEND_ACK, Action.DELIVER)),
@@ -119,6 +124,7 @@ _INVITE_CLIENT: Final[dict[State, Row]] = {
     },
     _ACCEPTED: {
         Event.ABANDON: _same(_ACCEPTED),
+        Event.FORGET: _same(_ACCEPTED),
         Event.PROVISIONAL: _same(_ACCEPTED),
         # Retransmissions of the 2xx, and 2xx of other branches beyond a forking proxy.
         Event.SUCCESS: _same(_ACCEPTED, Action.DELIVER),
@@ -128,6 +134,7 @@ _INVITE_CLIENT: Final[dict[State, Row]] = {
     },
     _COMPLETED: {
         Event.ABANDON: _same(_COMPLETED),
+        Event.FORGET: _same(_COMPLETED),
         Event.PROVISIONAL: _same(_COMPLETED),
         # RFC 6026 section 8.5 leaves a 2xx after a failure to nobody.
         Event.SUCCESS: _same(_COMPLETED),
@@ -211,7 +218,7 @@ _NON_INVITE_SERVER: Final[dict[State, Row]] = {
         Event.SUCCESS: Transition(_COMPLETED, (Action.SEND_RESPONSE,)),
         Event.FAILURE: Transition(_COMPLETED, (Action.SEND_RESPONSE,)),
         Event.TRANSPORT_ERROR: _same(_TRYING),
-        Event.ABANDON: _END,
+        Event.FORGET: _END,
     },
     _PROCEEDING: {
         Event.REQUEST: _same(_PROCEEDING, Action.RESEND_RESPONSE),
@@ -219,12 +226,12 @@ _NON_INVITE_SERVER: Final[dict[State, Row]] = {
         Event.SUCCESS: Transition(_COMPLETED, (Action.SEND_RESPONSE,)),
         Event.FAILURE: Transition(_COMPLETED, (Action.SEND_RESPONSE,)),
         Event.TRANSPORT_ERROR: _FAILED,
-        Event.ABANDON: _END,
+        Event.FORGET: _END,
     },
     _COMPLETED: {
         Event.REQUEST: _same(_COMPLETED, Action.RESEND_RESPONSE),
         Event.TRANSPORT_ERROR: _FAILED,
-        Event.ABANDON: _same(_COMPLETED),
+        Event.FORGET: _same(_COMPLETED),
         Event.TIMER_J: _END,
     },
 }

@@ -11,7 +11,7 @@ A request that `receive` reports as arrived has no transaction yet: its receiver
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from voice.sip.builders import make_ack
 from voice.sip.deadlines import Deadlines
@@ -62,6 +62,14 @@ _PLANS: Final[dict[Machine, tuple[dict[State, Row], dict[State, tuple[Event, ...
 }
 
 
+class Owner(Protocol):
+    """Whoever keeps something for a transaction."""
+
+    def transaction_over(self) -> None:
+        """One of its transactions has ended, and there is nothing more to hear of it."""
+        ...
+
+
 class _Transaction:
     """What all four machines have."""
 
@@ -87,8 +95,8 @@ class _Transaction:
         self.key = key
         self.flow = flow
         """Where its messages go."""
-        self.owner: object = None
-        """Whatever its user keeps with it; dropped once nothing can happen that concerns the user."""
+        self.owner: Owner | None = None
+        """Let go, and told so, at the end, unless the end is reported as an `Ending`."""
         self._timers: dict[Event, float] = {}
         self._interval = 0.0
         self.wanted: float | None = None
@@ -165,6 +173,10 @@ class ClientTransaction(_Transaction):
         """Stops retransmitting; what comes all the same is still delivered."""
         self._layer.abandon(self, now)
 
+    def forget(self, now: float) -> None:
+        """Ends an INVITE transaction whose final response will not come."""
+        self._layer.forget_client(self, now)
+
 
 class TransactionLayer:
     """All transactions of an element.  `now`: seconds of any clock that never goes back."""
@@ -238,7 +250,11 @@ class TransactionLayer:
         self._run(server, event, now, response)
 
     def forget(self, server: ServerTransaction) -> None:
-        self._run(server, Event.ABANDON, 0.0)
+        self._run(server, Event.FORGET, 0.0)
+
+    def forget_client(self, client: ClientTransaction, now: float) -> None:
+        if not client.over:
+            self._run(client, Event.FORGET, now)
 
     def abandon(self, client: ClientTransaction, now: float) -> None:
         if not client.over:
@@ -295,8 +311,9 @@ class TransactionLayer:
         state = row.state
         if state is not old:
             self._enter(transaction, old, state, now)
-            if occurrence is None and transaction.over:
-                transaction.owner = None
+            if occurrence is None and transaction.over and transaction.owner is not None:
+                owner, transaction.owner = transaction.owner, None
+                owner.transaction_over()
         elif event in _RETRANSMITTERS:
             transaction._interval = self._timing.following(
                 event, transaction._interval, proceeding=old is State.PROCEEDING

@@ -86,6 +86,9 @@ class Branch:
         else:
             self._wait(Waiting.FINAL, now + kernel.settings.timer_c)
 
+    def transaction_over(self) -> None:
+        self.invite.transaction_over()
+
     def heard(self, response: Response, now: float) -> None:
         """A provisional response came."""
         if self.wants_cancel:
@@ -124,8 +127,11 @@ class Branch:
         self.wants_cancel = False
         kernel = self.invite.kernel
         kernel.layer.begin_client(make_cancel(client.request), str(client.key[0]), client.flow, now)
-        if not self.over:
-            self._wait(Waiting.CANCELLED, now + 64 * kernel.settings.timing.t1)
+        until = now + 64 * kernel.settings.timing.t1
+        if self.over:
+            Alarm(kernel, client.forget).set(until)
+        else:
+            self._wait(Waiting.CANCELLED, until)
 
     def _wait(self, waiting: Waiting, until: float) -> None:
         self.waiting = waiting
@@ -145,6 +151,8 @@ class Branch:
             case Waiting.FINAL:
                 self.invite.branch_failed(self, Final.local(408), now)
             case Waiting.CANCELLED:
+                assert client is not None
+                client.forget(now)
                 self.invite.branch_failed(self, self.end_as or Final.local(487), now)
             case Waiting.ADDRESS | Waiting.NOTHING:
                 pass

@@ -115,6 +115,13 @@ class Invite:
         if not self.server.answered:
             self._answer_ourselves(Final.local(status, reason), now, headers)
 
+    def transaction_over(self) -> None:
+        """Lets go of the branches, which refer back, once nothing can come for any of them."""
+        clients = (branch.client for branch in self._branches)
+        if self.server.over and all(client is None or client.over for client in clients):
+            self._branches.clear()
+            self._finals.clear()
+
     def response(self, branch: Branch, response: Response, source: Flow, now: float) -> None:
         """A response came on a branch."""
         status = response.status
@@ -255,7 +262,7 @@ class Invite:
             self._give_up_others(Final.local(487, "Answered elsewhere"), now)
             self.crossing.let_go()
             client.let_go()
-            self._ended(Final.local(response.status, response.reason), now)
+            self._end(Final.local(response.status, response.reason), now)
 
     def _relay(self, branch: Branch, response: Response, source: Flow, now: float) -> None:
         passage = branch.passage
@@ -318,7 +325,11 @@ class Invite:
         self.crossing.let_go()
         if self.facts.incoming_leg is not None:
             self.facts.incoming_leg.responded(final.status, final.reason, now)
-        self._ended(final, now)
+        self._end(final, now)
+
+    def _end(self, final: Final, now: float) -> None:
+        ended, self._ended = self._ended, _said_already
+        ended(final, now)
 
     def _arm_ring(self, now: float) -> None:
         if self._ring_seconds is not None:
@@ -340,6 +351,10 @@ class Invite:
             self._targets = waiting
             self._begin_targets(now)
         self._conclude(now)
+
+
+def _said_already(_final: Final, _now: float) -> None:
+    """The end is told once; whoever was told may refer back to the INVITE, and is let go."""
 
 
 def _final_of(branch: Branch, response: Response, passage: Passage, source: Flow) -> Final:

@@ -189,12 +189,12 @@ class Proxy:
     def _happened(self, occurrence: Ending, now: float) -> None:
         """A transaction will bring nothing any more."""
         transaction = occurrence.transaction
-        owner = transaction.owner
-        transaction.owner = None
-        if isinstance(transaction, ServerTransaction):
-            return
+        owner, transaction.owner = transaction.owner, None
         failed = isinstance(occurrence, TransportFailed)
-        if isinstance(owner, Branch):
+        if isinstance(transaction, ServerTransaction):
+            pass  # No ACK came for a refusal: its sender is gone, and nobody else waits.
+        elif isinstance(owner, Branch):
+            # Not so after a challenge: then the branch has another transaction.
             if owner.client is transaction:
                 owner.invite.branch_lost(owner, transport=failed, now=now)
         elif isinstance(owner, Relay):
@@ -202,6 +202,8 @@ class Proxy:
                 owner.transport_failed(now)
             else:
                 owner.timed_out(now)
+        if owner is not None:
+            owner.transaction_over()
 
     def _request(self, arrived: RequestArrived, source: Flow, now: float) -> None:
         """A request that begins something (RFC 3261 section 16.3)."""

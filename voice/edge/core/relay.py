@@ -95,6 +95,9 @@ class Relay:
         self._challenged = 0
         server.owner = self
 
+    def transaction_over(self) -> None:
+        """Nothing refers back to it: it goes with its transactions."""
+
     def begin(self, now: float) -> None:
         destination(self._kernel, self._token, self._routes, self._found, self._unreachable, now)
 
