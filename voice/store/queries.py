@@ -180,7 +180,9 @@ async def call_history(database: Database, call_id: str) -> CallHistory | None:
                 return None
             return CallHistory(
                 call=found[0],
-                legs=await _read(connection, _of(call_id, schema.legs, "started_at", "direction", "id"), LegRow),
+                legs=await _read(
+                    connection, _of(call_id, schema.legs, "started_at", "direction", "id"), LegRow
+                ),
                 steps=await _read(connection, _of(call_id, schema.steps, "seq"), StepRow),
                 recordings=await _read(
                     connection, _of(call_id, schema.recordings, "started_at", "id"), RecordingRow
