@@ -58,12 +58,19 @@ class Streams:
         """Connections closed at once because there were too many."""
 
     async def listen(self, host: str, port: int, index: int) -> tuple[str, int]:
-        """Starts a listener; returns its address.  Raises OSError."""
+        """Binds a listener, which `serve` starts; returns its address.  Raises OSError."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Connection(self, index), host, port, backlog=256)
+        server = await loop.create_server(
+            lambda: _Connection(self, index), host, port, backlog=256, start_serving=False
+        )
         self._servers.append(server)
         name = server.sockets[0].getsockname()
         return name[0], name[1]
+
+    async def serve(self) -> None:
+        """Takes connections from now on."""
+        for server in self._servers:
+            await server.start_serving()
 
     def __len__(self) -> int:
         return len(self._open)

@@ -27,31 +27,22 @@ _LARGEST: Final = 65_535
 _IP_RECVERR: Final = 11
 _IPV6_RECVERR: Final = 25
 _ERROR_QUEUE: Final = 0x2000
-_SOFT_ERRORS: Final = (
+_UNREACHABLE: Final = (
     errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EPROTO, errno.EACCES,
-    errno.EMSGSIZE, errno.EINVAL, errno.EPERM, errno.ENETDOWN,
+    errno.ENETDOWN,
 )  # fmt: skip
 
-Received = Callable[[bytes, Flow], None]
+Received = Callable[[bytes, Flow, float], object]
+"""A datagram, where it came from, and when (by the clock that was given)."""
 
 
 class UdpSocket:
-    """One bound socket.  `received` gets each datagram, `batch_done` is called after the last of a batch."""
+    """One bound socket.  Raises OSError when it cannot be had."""
 
     def __init__(
-        self,
-        host: str,
-        port: int,
-        index: int,
-        *,
-        received: Received,
-        batch_done: Callable[[], None],
-        failed: Callable[[Flow], None],
-        receive_buffer: int,
+        self, host: str, port: int, index: int, *, failed: Callable[[Flow], None], receive_buffer: int
     ) -> None:
         self._index = index
-        self._received = received
-        self._batch_done = batch_done
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._socket = _bound(host, port, receive_buffer)
@@ -59,7 +50,10 @@ class UdpSocket:
         self._flows: dict[tuple[str, int], Flow] = {}
         self.dropped = 0
         """Datagrams that the system would not take from us."""
-        self._loop.add_reader(self._socket.fileno(), self._readable)
+
+    def read(self, received: Received, batch_done: Callable[[], None], clock: Callable[[], float]) -> None:
+        """Begins to read; `received` gets each datagram, `batch_done` is called after the last of a batch."""
+        self._loop.add_reader(self._socket.fileno(), self._readable, received, batch_done, clock)
 
     @property
     def receive_buffer(self) -> int:
@@ -72,9 +66,7 @@ class UdpSocket:
         except BlockingIOError:
             # As if lost on the way: what matters is sent again.
             self.dropped += 1
-        except OSError as fault:
-            if fault.errno not in _SOFT_ERRORS:
-                raise
+        except OSError:
             self._read_errors()
             # The error may have been left by an earlier packet to somebody else: this one has another try.
             self._send_again(data, flow)
@@ -92,9 +84,11 @@ class UdpSocket:
             log.info("could not send to %s: %s", flow, fault)
             self._loop.call_soon(self._failed, flow)
 
-    def _readable(self) -> None:
+    def _readable(
+        self, received: Received, batch_done: Callable[[], None], clock: Callable[[], float]
+    ) -> None:
         receive = self._socket.recvfrom
-        received = self._received
+        now = clock()
         index = self._index
         flows = self._flows
         for _ in range(BATCH):
@@ -110,8 +104,8 @@ class UdpSocket:
                 if len(flows) >= _FLOWS_REMEMBERED:
                     flows.clear()
                 flow = flows[address] = Flow("UDP", index, address[0], address[1])
-            received(data, flow)
-        self._batch_done()
+            received(data, flow, now)
+        batch_done()
 
     def _read_errors(self) -> None:
         """Tells which peers ICMP says cannot be reached."""
@@ -126,7 +120,7 @@ class UdpSocket:
                     (socket.IPPROTO_IPV6, _IPV6_RECVERR),
                 ) and len(data) >= 4:
                     (number,) = struct.unpack_from("=I", data)
-                    if number in _SOFT_ERRORS and address:
+                    if number in _UNREACHABLE and address:
                         self._loop.call_soon(self._failed, Flow("UDP", self._index, address[0], address[1]))
 
 
