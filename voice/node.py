@@ -15,10 +15,12 @@ import os
 import signal
 import socket
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from callflows.ports import Unavailable
 from sip_config.directory import Directory
 from sip_config.model import Transport
 from voice.edge.server import Edge
@@ -26,10 +28,12 @@ from voice.edge.settings import EdgeSettings, Listen
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
 from voice.pool.fleet import PoolSettings
+from voice.pool.nursery import ZygoteFailed
 from voice.pool.orders import CallOrder
 from voice.pool.pool import Pool
 from voice.pool.undertaker import Undertaker
 from voice.records import Journal, Record
+from voice.recovery import Recovery
 from voice.settings import Settings
 from voice.speech.library import SoundLibrary, SoundSettings
 from voice.store.config import ConfigStore
@@ -111,33 +115,46 @@ async def running(
     StoreError.
     """
     async with AsyncExitStack() as stack:
-        _lock(settings.data_directory, stack)
-        database = await stack.enter_async_context(await Database.open(_database_url(settings)))
-        journal = StoreJournal(database, clock=time.time, retention=_retention(settings))
-        journal.start()
-        stack.push_async_callback(journal.close)
-        told = journal if watch is None else _Watched(journal, watch)
-        config = ConfigStore(database, media_folder=settings.media_directory)
-        current = _Current(await config.directory(base_domain=settings.base_domain, pop=settings.pop))
-        client = await stack.enter_async_context(SafeClient(_client_settings(settings)))
-        sounds = await stack.enter_async_context(SoundLibrary(_sound_settings(settings), client))
-        flows = Flows(FlowFetcher(client, seconds=settings.fetch.total_seconds))
-        undertaker = Undertaker()
-        desk = Desk(sounds, flows, settings.recordings_directory, told)
-        pool = Pool(_pool_settings(settings), _process_config(settings), desk, undertaker, told)
-        edge = Edge(await _edge_settings(settings, database), current.get, pool, told)
-        # Undone in reverse: the pool says its BYEs through the edge, so the edge goes after it.
-        stack.push_async_callback(edge.stop)
-        stack.push_async_callback(undertaker.stop)
-        stack.push_async_callback(pool.stop, "the node was shut down")
-        # The edge first: calls of an earlier node are still there, with a BYE under way or a number to dial.
-        await edge.start()
-        await undertaker.start(edge.inside_address)
-        await pool.start(edge)
-        await pool.warm()
-        reload = asyncio.create_task(current.follow(config, settings), name="configuration")
-        stack.push_async_callback(_end, reload)
-        yield Node(settings, edge, pool, sounds, current.get)
+        try:
+            node = await _start(settings, watch, stack)
+        except (Unavailable, ZygoteFailed) as failure:
+            raise NodeError(str(failure)) from failure
+        yield node
+
+
+async def _start(settings: Settings, watch: Callable[[Record], None] | None, stack: AsyncExitStack) -> Node:
+    began = time.time()
+    _lock(settings.data_directory, stack)
+    database = await stack.enter_async_context(await Database.open(_database_url(settings)))
+    journal = StoreJournal(database, clock=time.time, retention=_retention(settings))
+    journal.start()
+    stack.push_async_callback(journal.close)
+    told = journal if watch is None else _Watched(journal, watch)
+    config = ConfigStore(database, media_folder=settings.media_directory)
+    current = _Current(await config.directory(base_domain=settings.base_domain, pop=settings.pop))
+    client = await stack.enter_async_context(SafeClient(_client_settings(settings)))
+    sounds = await stack.enter_async_context(SoundLibrary(_sound_settings(settings), client))
+    flows = Flows(FlowFetcher(client, seconds=settings.fetch.total_seconds))
+    undertaker = Undertaker()
+    desk = Desk(sounds, flows, settings.recordings_directory, told)
+    pool = Pool(_pool_settings(settings), _process_config(settings), desk, undertaker, told)
+    node = _own_name(settings.data_directory)
+    edge = Edge(await _edge_settings(settings, database, node), current.get, pool, told)
+    # Undone in reverse: the pool says its BYEs through the edge, so the edge goes after it.
+    stack.push_async_callback(edge.stop)
+    stack.push_async_callback(undertaker.stop)
+    stack.push_async_callback(pool.stop, "the node was shut down")
+    # The edge first: calls of an earlier node are still there, with a BYE under way or a number to dial.
+    await edge.start()
+    await undertaker.start(edge.inside_address)
+    await pool.start(edge)
+    await pool.warm()
+    recovery = Recovery(database, told, node, lambda call_id: pool.worker_of(call_id) is not None, time.time)
+    for work in (current.follow(config, settings), recovery.run(began)):
+        task = asyncio.create_task(work)
+        task.add_done_callback(_ended)
+        stack.push_async_callback(_end, task)
+    return Node(settings, edge, pool, sounds, current.get)
 
 
 def serve(settings: Settings) -> None:
@@ -205,6 +222,11 @@ class _Current:
                 log.info("configuration %d is in force", version)
 
 
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a bug ended %s", task.get_coro(), exc_info=task.exception())
+
+
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -213,8 +235,15 @@ async def _end(task: asyncio.Task[None]) -> None:
 def _lock(directory: Path, stack: AsyncExitStack) -> None:
     """One node to a data directory: two would answer for each other's call processes."""
     run = directory / "run"
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        raise NodeError(
+            f"The data directory {directory} cannot be used: {fault.strerror}."
+            " Choose another data_directory, or change its owner."
+        ) from None
     stack.callback(os.close, lock)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -222,6 +251,16 @@ def _lock(directory: Path, stack: AsyncExitStack) -> None:
         raise NodeError(
             f"Another node is running with the data directory {directory}. Stop it, or give this one another."
         ) from None
+
+
+def _own_name(directory: Path) -> str:
+    """By which a node knows its own calls in a database that others may share; it stays with the data."""
+    path = directory / "run" / "node"
+    name = path.read_text().strip() if path.exists() else ""
+    if not name:
+        name = str(uuid.uuid4())
+        path.write_text(f"{name}\n")
+    return name
 
 
 def _database_url(settings: Settings) -> str:
@@ -311,7 +350,7 @@ def _own_address(bound: str) -> str:
         return address
 
 
-async def _edge_settings(settings: Settings, database: Database) -> EdgeSettings:
+async def _edge_settings(settings: Settings, database: Database, node: str) -> EdgeSettings:
     now = time.time()
     listen = [
         Listen(transport=transport, host=address.host, port=address.port)
@@ -323,6 +362,7 @@ async def _edge_settings(settings: Settings, database: Database) -> EdgeSettings
         base_domain=settings.base_domain,
         seal_key=await node_key(database, "seal", now=now),
         digest_secret=await node_key(database, "digest", now=now),
+        node=node,
         public_host=settings.sip.public_address,
         inside_host=settings.sip.inside.host,
         inside_port=settings.sip.inside.port,

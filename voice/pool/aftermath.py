@@ -27,7 +27,7 @@ class Aftermath:
         now = time.time()
         call_id = call.order.call_id
         for recording_id, path in call.recordings.items():
-            self._journal.write(_salvaged(recording_id, call_id, path, now))
+            self._journal.write(salvaged(recording_id, call_id, path, now))
         if not call.ended:
             self._journal.write(CallEnded(call_id=call_id, at=now, status=CallStatus.FAILED, reason=reason))
         self._journal.write(
@@ -46,8 +46,8 @@ class Aftermath:
         log.info("call %s: BYE in place of the dead process was answered with %s", call_id, status)
 
 
-def _salvaged(recording_id: str, call_id: str, path: Path, now: float) -> RecordingDone:
-    """What is left of a recording whose process died: playable up to the last half second."""
+def salvaged(recording_id: str, call_id: str, path: Path, now: float) -> RecordingDone:
+    """What is left of a recording whose process died: made playable up to the last half second."""
     try:
         length = set_sizes(path)
     except (OSError, ValueError) as error:
