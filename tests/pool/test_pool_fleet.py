@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 
 from tests.phone import phone
-from tests.pool.conftest import GREET, MakeWorld, World, process_config
+from tests.pool.bare import bare, sdp
+from tests.pool.conftest import GREET, GREET_AND_RECORD, MakeWorld, World, process_config
 from voice.pool import fleet as fleet_module
 from voice.pool import pool as pool_module
 from voice.pool.fleet import Fleet, PoolSettings
 from voice.pool.nursery import ZygoteFailed
 from voice.pool.orders import PoolFull
+from voice.pool.wire import Hello, frame, tell
 from voice.pool.zygote import Zygote
-from voice.records import CallEnded
+from voice.records import CallEnded, Event, RecordingDone, RecordingStarted
 
 
 def ports_in_use(here: World) -> int:
@@ -186,3 +188,50 @@ async def test_processes_that_a_busy_hour_needed_are_let_go(world: MakeWorld) ->
         while len(fleet.workers) > 2:
             await asyncio.sleep(0.01)
         await here.seat(GREET)
+
+
+async def test_a_process_that_floods_its_parent_is_killed(world: MakeWorld, tmp_path: Path) -> None:
+    async with world() as here:
+        impostor = await asyncio.create_subprocess_exec("sleep", "60")
+        _, writer = await asyncio.open_unix_connection(tmp_path / "run" / "pool.sock")
+        hello = Hello(
+            pid=impostor.pid,
+            zygote=impostor.pid,
+            host="127.0.0.1",
+            port=9,
+            rtp_port=9_000,
+            calls=[],
+            dialogs=[],
+            recordings=[],
+            taken=0,
+        )
+        writer.write(frame(hello))
+        writer.write(frame(tell(Event(at=0.0, kind="flood", detail=""))) * 2 * pool_module.MOST_MESSAGES)
+        assert await impostor.wait() == -signal.SIGKILL
+        writer.close()
+        assert len(here.notes.all(Event)) == pool_module.MOST_MESSAGES
+        await here.seat()
+
+
+async def test_the_far_end_of_a_process_that_hangs_gets_bye_also_when_the_pool_stops(
+    world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_module, "STOP_SECONDS", 0.2)
+    async with bare("sip:nobody@127.0.0.1:9") as edge:
+        host, _, port = edge.address.rpartition(":")
+        async with world(edge=(host, int(port))) as here:
+            order, uri = await here.seat(GREET_AND_RECORD)
+            async with bare(uri) as caller:
+                caller.invite(sdp())
+                await caller.response(200)
+                caller.ack()
+                await here.notes.first(RecordingStarted)
+                worker = here.pool.worker_of(order.call_id)
+                assert worker is not None
+                os.kill(worker.pid, signal.SIGSTOP)
+                stopping = asyncio.create_task(here.pool.stop("the node is shutting down"))
+                edge.ok(await edge.message("BYE "))
+                await stopping
+            ended = await here.notes.first(CallEnded)
+            assert here.notes.all(RecordingDone)
+    assert "SIGKILL" in ended.reason

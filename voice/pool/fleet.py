@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 5.0
 """How long processes may take to send their BYEs and leave when the node stops."""
 
+KILL_SECONDS = 1.0
+"""How long the end of a killed process may take to be heard of."""
+
 MAX_FORKING = 4
 """Forks under way at once: more would take the cores from the calls that run."""
 
@@ -127,12 +130,11 @@ class Fleet:
         self._stopping = True
         for worker in self.workers.values():
             retire(worker)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                while self.workers or self._coming():
-                    await self._change()
+        await self._left(STOP_SECONDS)
         for worker in tuple(self.workers.values()):
             self.kill(worker, "did not leave when the node stopped")
+        # Their ends are waited for as well: whoever they talked to is owed a BYE.
+        await self._left(KILL_SECONDS)
         if self._restart is not None:
             self._restart.cancel()
             await asyncio.gather(self._restart, return_exceptions=True)
@@ -140,6 +142,13 @@ class Fleet:
             await self._nursery.stop()
         for pid in tuple(self._watched):
             self._unwatch(pid)
+
+    async def _left(self, within: float) -> None:
+        """Returns when no process is left, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self.workers or self._coming():
+                    await self._change()
 
     def zygote_lost(self) -> None:
         self._nursery = None

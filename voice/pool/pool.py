@@ -43,11 +43,18 @@ SEAT_ATTEMPTS = 2
 EXPECT_SECONDS = 2.0
 """A process that does not acknowledge an order for so long is taken for broken."""
 
+MOST_MESSAGES = 20_000
+"""What a process may say about a call; one that says more would fill the parent's memory and the store.
+The longest callflow, of 250 steps, takes some 2,000."""
+
 SEAT_WAIT_SECONDS = 1.5
 """How long an INVITE waits for a process that is being forked, before 503."""
 
 RETRY_AFTER_SECONDS = 5
 """What a full pool tells callers."""
+
+GOODBYE_SECONDS = 2.0
+"""How long a pool that stops waits until the far ends of processes that died have answered BYE."""
 
 OVERTIME_SECONDS = 60.0
 SWEEP_SECONDS = 20.0
@@ -73,6 +80,8 @@ class Pool:
         self._fleet = Fleet(settings, process, self._process_died)
         self._by_call: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._goodbyes: set[asyncio.Task[None]] = set()
+        """Those of the tasks that end the dialogs of dead processes."""
         self._server: asyncio.Server | None = None
         self._started = asyncio.Event()
 
@@ -100,6 +109,8 @@ class Pool:
         for call_id in tuple(self._by_call):
             self.stop_call(call_id, reason)
         await self._fleet.stop()
+        if self._goodbyes:
+            await asyncio.wait(self._goodbyes, timeout=GOODBYE_SECONDS)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -147,6 +158,7 @@ class Pool:
         """Whether the process has taken the order; False when it died first."""
         call_id = call.order.call_id
         worker.calls[call_id] = call
+        worker.said = 0
         self._by_call[call_id] = worker
         worker.send(Expect(order=call.order))
         try:
@@ -182,8 +194,10 @@ class Pool:
             worker = self._fleet.welcome(await _read_hello(reader), writer)
             for call_id in worker.calls:
                 self._by_call[call_id] = worker
-            while True:
+            while worker.said < MOST_MESSAGES:
+                worker.said += 1
                 self._hear(worker, await read_from_process(reader))
+            self._fleet.kill(worker, "told more than a call has to tell")
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         except (msgspec.DecodeError, KeyError) as error:
@@ -264,7 +278,9 @@ class Pool:
                 continue
             self._aftermath.close(call, reason)
             for dialog in call.dialogs.values():
-                self._spawn(self._aftermath.say_goodbye(call_id, dialog))
+                goodbye = self._spawn(self._aftermath.say_goodbye(call_id, dialog))
+                self._goodbyes.add(goodbye)
+                goodbye.add_done_callback(self._goodbyes.discard)
             self._done(worker, call_id)
 
     async def _sweep(self) -> None:
@@ -277,10 +293,11 @@ class Pool:
                 if any(call.since + call.order.max_seconds < oldest for call in worker.calls.values()):
                     self._fleet.kill(worker, "kept a call far longer than a call may last")
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -40,6 +40,8 @@ class Worker:
         self.taken = hello.taken
         self.calls = {order.call_id: _resumed(order, hello) for order in hello.calls}
         self.retiring = False
+        self.said = 0
+        """Messages since it was given its last call."""
         self._seats = seats
         self._writer = writer
 
