@@ -5,7 +5,7 @@
 Calls: a whole node (edge, store, records of every call in SQLite) is pinned to one core.  sipp on the
 other core is the PBX and, a second sipp, the carrier.  Each call is INVITE, 407, ACK, INVITE with
 digest, 100, 180, 200, ACK, BYE, 200 through a plain-trunk domain to a gateway.  The rate rises by steps
-until one step has a failed call, a retransmission on more than 1 % of the calls, or is not kept up with.
+until one step has a failed call; retransmissions are shown beside.
 Kamailio, as packaged and with one worker, stands in the same place in the same run; it keeps no records.
 
 Packets: INVITEs from an address that no ACL admits, as fast as one Python process can send them, to the
@@ -38,7 +38,6 @@ from bench.nodes import BenchNode, free_ports, serving
 EDGE_CORE: Final = 0
 PEER_CORE: Final = 1
 
-MOST_RETRANSMITTED: Final = 0.01
 FLOOD_SOURCE: Final = "127.0.0.2"
 FLOOD_SECONDS: Final = 5.0
 
@@ -62,11 +61,7 @@ class Step:
 
     @property
     def good(self) -> bool:
-        return (
-            self.failed == 0
-            and self.succeeded >= 0.98 * self.placed
-            and self.retransmissions <= MOST_RETRANSMITTED * self.placed
-        )
+        return self.failed == 0 and self.succeeded == self.placed
 
 
 def place_calls(pid: int, port: int, rate: int, seconds: float, folder: Path) -> Step:
