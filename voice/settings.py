@@ -87,7 +87,7 @@ class PoolSettings:
     """How many call processes there are, and how long they live."""
 
     warm_reserve: int = 4
-    """Idle processes kept ready; more are kept when calls arrive faster.  2.5 MB each."""
+    """Idle processes kept ready; more are kept when calls arrive faster.  5 MB each."""
     max_processes: int = 256
     """The pool answers 503 beyond it.  A process with a call takes up to 12 MB and 0.4 % of a core."""
     calls_per_process: int = 1
