@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,6 @@ async def trunk_calls(
     near: Transport = Transport.UDP,
     far: Transport = Transport.UDP,
     mode: str = "u1",
-    lost: Sequence[str] = (),
     values: Mapping[str, str] = DEFAULTS,
 ) -> Ran:
     """Places calls from one sipp to another through an edge of its own."""
@@ -65,13 +64,13 @@ async def trunk_calls(
     far_mode = "t1" if far is Transport.TCP else "u1"
     async with running(config) as (edge, records):
         answering = sipp(
-            carrier, None, "-t", far_mode, *lost,
+            carrier, None, "-t", far_mode,
             folder=folder / "carrier", port=port, calls=CALLS, values=values,
         )  # fmt: skip
         async with answering as callee:
             host, door = address(edge, near.value)
             calling = sipp(
-                caller, f"{host}:{door}", "-t", mode, "-r", "20", *who, *lost, *arguments,
+                caller, f"{host}:{door}", "-t", mode, "-r", "20", *who, *arguments,
                 folder=folder / "pbx", calls=CALLS, values=values,
             )  # fmt: skip
             async with calling as pbx:
@@ -95,10 +94,4 @@ async def trunk_calls(
 async def test_calls_with_hold_and_resume(near: Transport, far: Transport, mode: str, tmp_path: Path) -> None:
     more = ["-max_socket", "100"]
     ran = await trunk_calls(tmp_path, "trunk_call", "carrier", *more, near=near, far=far, mode=mode)
-    ran.check()
-
-
-async def test_calls_survive_losses_on_both_sides(tmp_path: Path) -> None:
-    values = {"LINGER": "3000", "OPTIONAL": "true"}
-    ran = await trunk_calls(tmp_path, "brief_call", "brief_carrier", lost=["-lost", "10"], values=values)
     ran.check()
