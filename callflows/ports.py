@@ -8,7 +8,7 @@ implementation then undoes what it began (stops the sound, sends CANCEL to who i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -76,6 +76,26 @@ class Recorded:
     size: int
 
 
+class Sides(StrEnum):
+    """Which sides of a transfer are recorded, in MessageBird's words (reference, section 2.3)."""
+
+    IN = "in"
+    """The voice of the destination."""
+    OUT = "out"
+    """The voice of the source."""
+    BOTH = "both"
+    """Each in a recording of its own."""
+
+
+class Answerer(StrEnum):
+    """Who answered a call."""
+
+    HUMAN = "human"
+    MACHINE = "machine"
+    UNSURE = "unsure"
+    """Nothing that decides it was heard in time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialRequest:
     """One dial: several targets at once, or one after another.
@@ -88,6 +108,8 @@ class DialRequest:
     serial: bool
     ring_seconds: float
     caller_id: str | None = None
+    mask: bool = False
+    """Show the number that was called instead of the caller's own."""
 
 
 class Party(Protocol):
@@ -96,6 +118,17 @@ class Party(Protocol):
     @property
     def name(self) -> str:
         """The target that answered, for the record."""
+        ...
+
+    @property
+    def leg_id(self) -> str: ...
+
+    async def record(self, place: RecordingPlace) -> Recorder:
+        """Begins to record what the callee says."""
+        ...
+
+    async def answerer(self, within: float) -> Answerer:
+        """Listens to who answered for at most so many seconds."""
         ...
 
     async def hangup(self) -> None: ...
@@ -150,8 +183,20 @@ class Line(Protocol):
         """The DTMF digits (0-9, *, #, A-D) that come while the context is open, in order."""
         ...
 
-    async def record(self, place: RecordingPlace) -> Recorder:
-        """Begins to record what the caller says."""
+    async def send_digits(self, keys: str, *, key_seconds: float, gap_seconds: float) -> None:
+        """Sends DTMF (0-9, *, #, A-D; ``w`` waits half a second) to the caller, one key after another."""
+        ...
+
+    async def record(self, place: RecordingPlace, *, whole: bool = False) -> Recorder:
+        """Begins to record what the caller says; with `whole`, also all that the caller hears."""
+        ...
+
+    async def answerer(self, within: float) -> Answerer:
+        """Listens to who answered the call for at most so many seconds."""
+        ...
+
+    async def quiet(self, seconds: float, at_most: float) -> None:
+        """Returns once the far end was silent for `seconds`, or after `at_most` seconds."""
         ...
 
     async def dial(self, request: DialRequest) -> Party:
@@ -191,9 +236,31 @@ class Sounds(Protocol):
 class Recordings(Protocol):
     """Where recordings go."""
 
-    async def place(self) -> RecordingPlace: ...
+    async def place(self, kind: str = "ivr", leg_id: str | None = None) -> RecordingPlace:
+        """`kind` is MessageBird's type: ``ivr``, ``call`` or ``transfer``; `leg_id` None is the caller's leg.
+
+        Raises Unavailable.
+        """
+        ...
 
     def done(self, recorded: Recorded, ok: bool) -> None: ...
+
+    def transcribe(self, recording_id: str, language: str) -> None:
+        """Has a finished recording turned into text, behind the call's back."""
+        ...
+
+
+class Flows(Protocol):
+    """Where further callflows come from while a call runs.  Both return canonical XML, checked, and raise
+    Unavailable."""
+
+    async def fetch(self, url: str, variables: Mapping[str, str]) -> str:
+        """What ``fetchCallFlow`` asks for (reference, section 4)."""
+        ...
+
+    async def finished(self, url: str, recording_id: str, variables: Mapping[str, str]) -> str:
+        """What ``onFinish`` asks for: the recording is posted, the answer is the flow to go on with."""
+        ...
 
 
 class Diary(Protocol):

@@ -31,6 +31,13 @@ class Transport(StrEnum):
     TCP = "TCP"
 
 
+class Origin(StrEnum):
+    """Who manages an entry: `trunkflow apply` removes what its file no longer names, and only that."""
+
+    FILE = "file"
+    API = "api"
+
+
 class Region(StrEnum):
     EU = "EU"
     US = "US"
@@ -67,6 +74,7 @@ class Account:
     max_call_seconds: int = 14_400
     fallback_callflow_id: str | None = None
     """Run when a dynamic callflow cannot be had."""
+    origin: Origin = Origin.FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +102,7 @@ class Acl:
     invalid_networks: tuple[str, ...] = ()
     invalid_sip_accounts: tuple[str, ...] = ()
     """User names without a usable HA1."""
+    origin: Origin = Origin.FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +121,7 @@ class Domain:
     callflow_id: str | None = None
     callflow_url: str | None = None
     """At most one of the two; with neither, the domain is a plain trunk."""
+    origin: Origin = Origin.FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +133,9 @@ class Number:
     e164: str
     callflow_id: str | None = None
     callflow_url: str | None = None
+    origin: Origin = Origin.FILE
+    created_at: float | None = None
+    updated_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +161,7 @@ class Gateway:
     number_format: NumberFormat = NumberFormat.PLUS
     attempt_seconds: float = 6.0
     """Without any response for this long, the next gateway is tried."""
+    origin: Origin = Origin.FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +172,7 @@ class Pop:
     region: Region
     address: str | None = None
     """SIP address ``host[:port]`` of its edge; None: not reachable from here."""
+    origin: Origin = Origin.FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +183,13 @@ class Callflow:
     account_id: AccountId
     title: str
     document: str
+    origin: Origin = Origin.FILE
+    created_at: float | None = None
+    updated_at: float | None = None
+    shown_title: str | None = None
+    """What the API calls it, where that is not `title`; need not be unique."""
+    is_default: bool = False
+    """Answers the account's numbers that have neither flow nor URL; one for an account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,3 +205,4 @@ class MediaFile:
     """Of its content, in hexadecimal: files are told apart by it."""
     size: int
     """In bytes."""
+    origin: Origin = Origin.FILE

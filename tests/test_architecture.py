@@ -25,6 +25,8 @@ HOMES = {
     "lxml": ("callflows",),
     "aiohttp.web": ("voice.api",),
     "aiohttp": ("voice.api", "voice.webhooks"),
+    "jwt": ("voice.webhooks",),
+    "pocketsphinx": ("voice.transcription",),
     "sqlalchemy": ("voice.store",),
     "alembic": ("voice.store",),
     "aiosqlite": ("voice.store",),

@@ -59,6 +59,14 @@ class CallStarted:
     callflow_id: str | None = None
     node: str | None = None
     """Whose call processes run its callflow; None for a plain trunk call, which no process runs."""
+    status: CallStatus = CallStatus.STARTING
+    """QUEUED for a call that the API accepted and nobody dials yet."""
+    origin: str | None = None
+    """Who placed an outgoing call: ``call``, ``voice_message`` or ``verify``; None: it came by SIP."""
+    simulated: bool = False
+    """Placed with a test key: no SIP leaves."""
+    webhook_url: str | None = None
+    webhook_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +168,21 @@ class RecordingDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptionChanged:
+    """A transcription came or went on; its row is written by whoever transcribes."""
+
+    transcription_id: str
+    recording_id: str
+    call_id: str
+    leg_id: str | None
+    account_id: str
+    at: float
+    status: str
+    """``created``, ``transcribing``, ``done`` or ``failed``."""
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Why a request was not let in; one for every refusal."""
 
@@ -206,6 +229,7 @@ Record = (
     | StepFinished
     | RecordingStarted
     | RecordingDone
+    | TranscriptionChanged
     | Refusal
     | Event
 )

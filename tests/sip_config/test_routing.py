@@ -40,8 +40,12 @@ def directory(**parts: object) -> Directory:
     return Directory(base_domain="sip.example.com", pop="eu1", **fields)  # type: ignore[arg-type]
 
 
-def number(account: AccountId = ACME, **flow: str) -> Number:
-    return Number(id="n", account_id=account, e164=DIALLED, **flow)
+def number(
+    account: AccountId = ACME, *, callflow_id: str | None = None, callflow_url: str | None = None
+) -> Number:
+    return Number(
+        id="n", account_id=account, e164=DIALLED, callflow_id=callflow_id, callflow_url=callflow_url
+    )
 
 
 def domain(*, callflow_id: str | None = None, callflow_url: str | None = None) -> Domain:

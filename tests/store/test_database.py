@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, insert, inspect, select, text
 
 from voice.settings import Secret, Settings
-from voice.store import schema
+from voice.store import schema, service_schema
 from voice.store.database import Database, sqlite_url
 from voice.store.errors import StoreError
 from voice.store.keys import KEY_BYTES, node_key
@@ -25,7 +25,7 @@ from voice.store.keys import KEY_BYTES, node_key
 async def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> None:
     def differences(connection: Connection) -> object:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return compare_metadata(context, schema.metadata)
+        return compare_metadata(context, service_schema.metadata)
 
     async with (
         await Database.open(sqlite_url(tmp_path / "x.db")) as database,
@@ -220,4 +220,6 @@ async def test_foreign_keys_of_the_tables_hold(tmp_path: Path) -> None:
             "domains",
             "gateways",
             "sip_accounts",
+            "deliveries",
+            "voice_messages",
         }

@@ -14,6 +14,16 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLeg:
+    """The leg that an outgoing call begins with: who is called, and for how long it may ring."""
+
+    target: str
+    """E.164 number with ``+``, or SIP URI."""
+    caller_id: str
+    ring_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallOrder:
     """One call to be run by a callflow."""
 
@@ -33,6 +43,9 @@ class CallOrder:
     fallback_document: str | None
     """Run when the fetch fails; None: the call is ended with the reason on record."""
     max_seconds: int
+    outbound: FirstLeg | None = None
+    """Set for a call that the API placed: the process dials this leg, and runs the callflow on it once it
+    answers.  `leg_id` is then the id of that leg too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

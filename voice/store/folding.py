@@ -33,6 +33,7 @@ from voice.records import (
     Refusal,
     StepFinished,
     StepStarted,
+    TranscriptionChanged,
 )
 from voice.store import schema
 
@@ -154,7 +155,7 @@ def _add(folded: Folded, record: Record) -> None:
                 id=record.call_id,
                 account_id=record.account_id,
                 direction=record.direction,
-                status=CallStatus.STARTING,
+                status=record.status,
                 source=record.source,
                 destination=record.destination,
                 domain=record.domain,
@@ -164,6 +165,10 @@ def _add(folded: Folded, record: Record) -> None:
                 sip_call_id=record.sip_call_id,
                 source_address=record.source_address,
                 node=record.node,
+                origin=record.origin,
+                simulated=1 if record.simulated else None,
+                webhook_url=record.webhook_url,
+                webhook_token=record.webhook_token,
                 started_at=record.at,
                 updated_at=record.at,
             )
@@ -236,6 +241,8 @@ def _add(folded: Folded, record: Record) -> None:
                 seconds=record.seconds,
                 size=record.size,
             )
+        case TranscriptionChanged():
+            return  # Its row is there already; it is an event for webhooks.
         case Refusal():
             _whole(folded, schema.refusals, asdict(record))
         case Event():

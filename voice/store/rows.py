@@ -24,6 +24,7 @@ from sip_config.model import (
     MediaFile,
     Number,
     NumberFormat,
+    Origin,
     Pop,
     Region,
     SipAccount,
@@ -116,6 +117,7 @@ async def _acls(connection: AsyncConnection, realm: str) -> tuple[Acl, ...]:
                 sip_accounts=tuple(users[row["id"]]),
                 invalid_networks=tuple(unreadable[row["id"]]),
                 invalid_sip_accounts=tuple(unusable[row["id"]]),
+                origin=Origin(row["origin"]),
             )
             for row in await _rows(connection, schema.acls, "name")
         ]
@@ -138,6 +140,7 @@ async def _domains(connection: AsyncConnection) -> tuple[Domain, ...]:
                 home_region=Region(row["home_region"]),
                 callflow_id=row["callflow_id"],
                 callflow_url=row["callflow_url"],
+                origin=Origin(row["origin"]),
             )
             for row in await _rows(connection, schema.domains, "label")
         ]

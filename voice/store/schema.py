@@ -32,6 +32,12 @@ metadata: Final = MetaData(
     }
 )
 
+
+def _origin() -> Column[str]:
+    """Who manages a configured entry: ``file`` (trunkflow apply) or ``api``."""
+    return Column("origin", Text, nullable=False, server_default="file")
+
+
 _Serial: Final = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself for INTEGER only
 
 
@@ -66,6 +72,7 @@ accounts = Table(
     Column("max_call_seconds", Integer, nullable=False),
     # No foreign key: accounts and callflows would point at each other.
     Column("fallback_callflow_id", Text),
+    _origin(),
 )
 
 callflows = Table(
@@ -75,6 +82,11 @@ callflows = Table(
     _owner(),
     Column("title", Text, nullable=False),
     Column("document", Text, nullable=False),
+    _origin(),
+    Column("created_at", Double),
+    Column("updated_at", Double),
+    Column("shown_title", Text),  # what the API calls it, where that is not its title: need not be unique
+    Column("is_default", Integer, nullable=False, server_default="0"),  # for numbers that have no flow
     UniqueConstraint("account_id", "title"),
 )
 
@@ -87,6 +99,7 @@ media_files = Table(
     Column("path", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
+    _origin(),
     UniqueConstraint("account_id", "name"),
 )
 
@@ -96,6 +109,7 @@ acls = Table(
     Column("id", Text, primary_key=True),
     _owner(),
     Column("name", Text, nullable=False),
+    _origin(),
     UniqueConstraint("account_id", "name"),
 )
 
@@ -134,6 +148,7 @@ domains = Table(
     Column("home_region", Text, nullable=False),
     Column("callflow_id", Text, ForeignKey("callflows.id", ondelete="SET NULL")),
     Column("callflow_url", Text),
+    _origin(),
 )
 
 domain_acls = Table(
@@ -152,6 +167,9 @@ numbers = Table(
     Column("e164", Text, nullable=False, unique=True),
     Column("callflow_id", Text, ForeignKey("callflows.id", ondelete="SET NULL")),
     Column("callflow_url", Text),
+    _origin(),
+    Column("created_at", Double),
+    Column("updated_at", Double),
 )
 
 gateways = Table(
@@ -170,6 +188,7 @@ gateways = Table(
     Column("caller_id", Text),
     Column("number_format", Text, nullable=False),
     Column("attempt_seconds", Double, nullable=False),
+    _origin(),
     UniqueConstraint("account_id", "name"),
 )
 
@@ -186,6 +205,7 @@ pops = Table(
     Column("name", Text, primary_key=True),
     Column("region", Text, nullable=False),
     Column("address", Text),
+    _origin(),
 )
 
 calls = Table(
@@ -209,6 +229,10 @@ calls = Table(
     Column("updated_at", Double),
     Column("ended_at", Double),
     Column("end_reason", Text),
+    Column("origin", Text),  # NULL: SIP; else call, voice_message, verify
+    Column("simulated", Integer),
+    Column("webhook_url", Text),
+    Column("webhook_token", Text),
     Index(None, "started_at"),
     Index(None, "ended_at"),  # few have not ended, and those are looked for
     Index(None, "account_id", "started_at"),
@@ -238,6 +262,8 @@ legs = Table(
     Column("sent_packets", BigInteger),
     Column("sent_lost", BigInteger),
     Column("sent_jitter_ms", Double),
+    Column("cost", BigInteger),  # in millionths of the currency's unit
+    Column("currency", Text),
 )
 
 steps = Table(
@@ -267,6 +293,8 @@ recordings = Table(
     Column("ended_at", Double),
     Column("seconds", Double),
     Column("size", BigInteger),
+    Column("updated_at", Double),
+    Column("deleted_at", Double),
 )
 
 refusals = Table(
