@@ -143,6 +143,26 @@ class RecordSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """Where the HTTP API is, and what one client may ask of it."""
+
+    enabled: bool = True
+    listen: tuple[SocketAddress, ...] = (SocketAddress(host="0.0.0.0", port=8080),)  # noqa: S104
+    public_url: str | None = None
+    """What absolute links in answers start with; None: the host that the request named."""
+    requests_per_second: float = 50.0
+    """Of one access key, on average; more are answered 429."""
+    burst: int = 100
+    """Requests that one access key may make at once after a while of silence."""
+    max_connections: int = 1_024
+    """Beyond it, the connection that has waited longest without a request is closed."""
+    body_seconds: float = 10.0
+    """For the body of a request to arrive whole."""
+    answer_seconds: float = 30.0
+    """For an answer to be made; longer is 503."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a node is told before it starts."""
 
@@ -162,6 +182,7 @@ class Settings:
     fetch: FetchSettings = field(default_factory=FetchSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     records: RecordSettings = field(default_factory=RecordSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
 
     @property
     def recordings_directory(self) -> Path:
