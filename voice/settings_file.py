@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from sip_config import words
 from sip_config.faults import Unfit, meant, quoted
 from sip_config.networks import packed
 from sip_config.reading import Section
 from voice.settings import (
+    ApiSettings,
     CacheSettings,
     FetchSettings,
     MediaSettings,
@@ -60,6 +62,7 @@ def read_settings(root: Section, *, folder: Path, environment: Mapping[str, str]
         fetch=_read_fetch(node.section("fetch")),
         cache=_read_cache(node.section("cache")),
         records=_read_records(node.section("records")),
+        api=_read_api(node.section("api")),
     )
     node.reject_unknown()
     _reject_unknown_variables(root, node.variables, environment)
@@ -171,6 +174,28 @@ def _read_records(section: Section) -> RecordSettings:
     return settings
 
 
+def _read_api(section: Section) -> ApiSettings:
+    usual = ApiSettings()
+    settings = ApiSettings(
+        enabled=section.boolean("enabled", usual.enabled),
+        listen=section.each("listen", _socket_address, usual.listen),
+        public_url=section.fitting("public_url", _base_url, None),
+        requests_per_second=section.number(
+            "requests_per_second", usual.requests_per_second, least=0.1, most=1_000_000
+        ),
+        burst=section.integer("burst", usual.burst, least=1, most=1_000_000),
+        max_connections=section.integer("max_connections", usual.max_connections, least=8, most=100_000),
+        body_seconds=section.number("body_seconds", usual.body_seconds, least=0.1, most=600),
+        answer_seconds=section.number("answer_seconds", usual.answer_seconds, least=0.1, most=600),
+    )
+    if settings.enabled and not settings.listen:
+        section.fault(
+            "listen", "The API has nowhere to listen.", 'Write listen = ["0.0.0.0:8080"] or enabled = false.'
+        )
+    section.reject_unknown()
+    return settings
+
+
 def _reject_unknown_variables(root: Section, known: list[str], environment: Mapping[str, str]) -> None:
     for variable in environment:
         if variable.startswith(VARIABLES) and variable not in known and not variable.startswith(_NO_SETTINGS):
@@ -183,6 +208,15 @@ def _reject_unknown_variables(root: Section, known: list[str], environment: Mapp
 
 def _secret(text: str) -> Secret:
     return Secret(text)
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(words.web_address(text))
+    if parts.query or parts.fragment:
+        raise Unfit(
+            f"{quoted(text)} has a query.", "Write the first part only, such as https://api.example.com."
+        )
+    return text.rstrip("/")
 
 
 def _address(text: str) -> str:
