@@ -79,10 +79,12 @@ async def sipp(
     port: int | None = None,
     calls: int = 1,
     values: Mapping[str, str] = DEFAULTS,
+    patience: int = PATIENCE_SECONDS,
 ) -> AsyncIterator[Sipp]:
     """Runs a scenario, with these `values` in it, against ``host:port``; without one, it waits for calls.
 
     `folder` is for its logs and must be this run's own.  With a `port`, returns once that is bound.
+    After `patience` seconds it gives up.
     """
     folder.mkdir(parents=True)
     (folder / "scenario.xml").write_text(rendered(scenario, values))
@@ -92,7 +94,7 @@ async def sipp(
         "-sf", "scenario.xml",
         "-i", host, "-mi", host, *given,
         "-m", str(calls), "-nostdin",
-        "-timeout", f"{PATIENCE_SECONDS}s", "-timeout_error",
+        "-timeout", f"{patience}s", "-timeout_error",
         "-trace_msg", "-message_file", "messages.log",
         "-trace_err", "-error_file", "errors.log",
         *arguments,

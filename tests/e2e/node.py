@@ -55,14 +55,23 @@ drain_seconds = 20
 
 [node.fetch]
 allow_private_networks = true
+
+[node.api]
+listen = ["127.0.0.1:{api}"]
 """
 
 
-def settings_text(*, udp: int = 0, tcp: int = 0, inside: int = 0) -> str:
+def settings_text(*, udp: int = 0, tcp: int = 0, inside: int = 0, api: int = 0) -> str:
     """Settings of a node on loopback; ports are the system's choice where they are 0."""
     rtp = free_rtp_range()
     return SETTINGS.format(
-        base_domain=BASE_DOMAIN, udp=udp, tcp=tcp, inside=inside, rtp=rtp, rtp_last=rtp + RTP_SPAN - 1
+        base_domain=BASE_DOMAIN,
+        udp=udp,
+        tcp=tcp,
+        inside=inside,
+        api=api,
+        rtp=rtp,
+        rtp_last=rtp + RTP_SPAN - 1,
     )
 
 
@@ -126,6 +135,16 @@ class Platform:
     def account_id(self) -> str:
         """Of the account that began the first call."""
         return self.notes.all(CallStarted)[0].account_id
+
+    @property
+    def api_url(self) -> str:
+        """Where the API is."""
+        host, port = self.node.api_address
+        return f"http://{host}:{port}"
+
+    async def key(self, account: str = "acme", *, test: bool = False) -> str:
+        """A new access key of an account."""
+        return await access_key(self.settings, account, test=test)
 
     @property
     def inside(self) -> str:
