@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sip_config.model import (
     Account,
@@ -17,9 +18,11 @@ from sip_config.model import (
     Gateway,
     MediaFile,
     Number,
+    Origin,
     Pop,
 )
 
+E = TypeVar("E", Account, Acl, Domain, Number, Gateway, Callflow, MediaFile, Pop)
 Entry = Account | Acl | Domain | Number | Gateway | Callflow | MediaFile | Pop
 
 
@@ -109,6 +112,53 @@ def with_ids_of(wanted: Configuration, current: Configuration, mint: Callable[[]
             )
             for entry in wanted.gateways
         ),
+    )
+
+
+def kept_beside(wanted: Configuration, current: Configuration) -> Configuration:
+    """`wanted`, which a file declares, and what the API made in `current` that the file does not name.
+
+    An entry of the API goes with the account that it belongs to, and nothing points at what has gone.
+    """
+    named = {id_of(entry) for entry in wanted.entries()}
+
+    def extra(entries: Iterable[E]) -> tuple[E, ...]:
+        return tuple(entry for entry in entries if entry.origin is Origin.API and id_of(entry) not in named)
+
+    accounts = wanted.accounts + extra(current.accounts)
+    owners = {account.id for account in accounts}
+    callflows = wanted.callflows + tuple(one for one in extra(current.callflows) if one.account_id in owners)
+    acls = wanted.acls + tuple(one for one in extra(current.acls) if one.account_id in owners)
+    flow_ids = {flow.id for flow in callflows}
+    acl_ids = {acl.id for acl in acls}
+
+    def known(flow_id: str | None) -> str | None:
+        return flow_id if flow_id in flow_ids else None
+
+    return Configuration(
+        pops=wanted.pops + extra(current.pops),
+        accounts=accounts,
+        callflows=callflows,
+        media=wanted.media + tuple(one for one in extra(current.media) if one.account_id in owners),
+        acls=acls,
+        domains=wanted.domains
+        + tuple(
+            replace(
+                one,
+                acl_ids=tuple(acl_id for acl_id in one.acl_ids if acl_id in acl_ids),
+                callflow_id=known(one.callflow_id),
+            )
+            for one in extra(current.domains)
+            if one.account_id in owners
+        ),
+        numbers=wanted.numbers
+        + tuple(
+            replace(one, callflow_id=known(one.callflow_id))
+            for one in extra(current.numbers)
+            if one.account_id in owners
+        ),
+        gateways=wanted.gateways
+        + tuple(one for one in extra(current.gateways) if one.account_id is None or one.account_id in owners),
     )
 
 

@@ -74,6 +74,8 @@ def _normalise(text: str) -> str:
         if parsed == digits:
             break
         digits = parsed
+    if len(digits) < MIN_DIGITS:
+        raise NumberFault(f"{quoted(text)} is too short for a number with its country code.")
     return f"+{digits}"
 
 

@@ -65,6 +65,11 @@ def test_whatever_comes_is_a_number_or_refused(text: str) -> None:
     assert len(number) <= MAX_DIGITS + 1
 
 
+def test_zeros_that_go_may_leave_too_few_digits() -> None:
+    with pytest.raises(NumberFault, match="too short"):
+        normalise("+430000000")
+
+
 @given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
 def test_normalising_twice_changes_nothing(text: str) -> None:
     try:

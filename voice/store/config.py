@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from sip_config.configuration import Configuration, Entry, id_of, new_id, with_ids_of
+from sip_config.configuration import Configuration, Entry, id_of, kept_beside, new_id, with_ids_of
 from sip_config.declaration import Declaration
 from sip_config.differences import Action, Change, differences
 from sip_config.directory import Directory
@@ -64,6 +64,23 @@ class ConfigStore:
                 seen = now
                 yield now
 
+    async def change(
+        self, edit: Callable[[Configuration], Configuration], *, realm: str
+    ) -> tuple[Change, ...]:
+        """Changes the configuration in one transaction: `edit` gets the present one and returns the wanted.
+
+        What `edit` raises undoes it.  Media files keep their content: `apply` stores those.
+        """
+        with self._database.errors():
+            async with self._database.writing() as connection:
+                version = await _version(connection, to_change=True)
+                current = await read_configuration(connection, realm)
+                wanted = edit(current)
+                changes = differences(current, wanted)
+                if changes:
+                    await _write_version(connection, changes, current, wanted, realm, version + 1)
+        return changes
+
     async def apply(self, declaration: Declaration, *, dry_run: bool = False) -> tuple[Change, ...]:
         """Makes the store match the declaration, or changes nothing when this raises; returns what changed.
 
@@ -81,10 +98,7 @@ class ConfigStore:
                 changes = differences(current, wanted)
                 await asyncio.to_thread(_keep_media, current, wanted, sources)
                 if changes:
-                    await _write(connection, changes, current, wanted, declaration.realm)
-                    await connection.execute(
-                        update(state).where(state.c.name == _VERSION).values(value=str(version + 1))
-                    )
+                    await _write_version(connection, changes, current, wanted, declaration.realm, version + 1)
         await asyncio.to_thread(_drop_media, current, wanted)
         return changes
 
@@ -104,7 +118,7 @@ class ConfigStore:
             path = str(self._media_folder / entry.account_id / entry.name)
             media.append(replace(entry, path=path))
             sources[path] = source
-        return replace(wanted, media=tuple(media)), sources
+        return kept_beside(replace(wanted, media=tuple(media)), current), sources
 
 
 async def _version(connection: AsyncConnection, *, to_change: bool = False) -> int:
@@ -114,12 +128,13 @@ async def _version(connection: AsyncConnection, *, to_change: bool = False) -> i
     return int(found.scalar_one())
 
 
-async def _write(
+async def _write_version(
     connection: AsyncConnection,
     changes: tuple[Change, ...],
     current: Configuration,
     wanted: Configuration,
     realm: str,
+    version: int,
 ) -> None:
     before: Mapping[str, Entry] = {id_of(entry): entry for entry in current.entries()}
     after: Mapping[str, Entry] = {id_of(entry): entry for entry in wanted.entries()}
@@ -131,14 +146,15 @@ async def _write(
                 await insert_entry(connection, after[change.entry_id], realm)
             case Action.CHANGED:
                 await update_entry(connection, after[change.entry_id], realm)
+    await connection.execute(update(state).where(state.c.name == _VERSION).values(value=str(version)))
 
 
 def _keep_media(current: Configuration, wanted: Configuration, sources: Mapping[str, Path]) -> None:
     """Stores the files that are new, changed or lost.  A call that plays the old one keeps it open."""
     stored = {entry.path: entry.sha256 for entry in current.media}
     for entry in wanted.media:
-        path, source = Path(entry.path), sources[entry.path]
-        if stored.get(entry.path) == entry.sha256 and path.exists():
+        path, source = Path(entry.path), sources.get(entry.path)
+        if source is None or (stored.get(entry.path) == entry.sha256 and path.exists()):
             continue
         try:
             content = source.read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Table, delete, insert, select, update
+from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sip_config.configuration import Configuration, Entry
@@ -53,7 +53,12 @@ async def read_configuration(connection: AsyncConnection, realm: str) -> Configu
         domains=await _domains(connection),
         numbers=tuple([Number(**row) for row in await _rows(connection, schema.numbers, "e164")]),
         gateways=await _gateways(connection),
-        callflows=tuple([Callflow(**row) for row in await _rows(connection, schema.callflows, "title")]),
+        callflows=tuple(
+            [
+                Callflow(**{**row, "is_default": bool(row["is_default"])})
+                for row in await _rows(connection, schema.callflows, "title")
+            ]
+        ),
         media=tuple([MediaFile(**row) for row in await _rows(connection, schema.media_files, "name")]),
         pops=tuple(
             [
@@ -81,10 +86,14 @@ async def delete_entry(connection: AsyncConnection, entry: Entry) -> None:
     await connection.execute(delete(_TABLES[type(entry)]).where(_is(entry)))
 
 
-async def _rows(connection: AsyncConnection, table: Table, order: str) -> list[RowMapping]:
+async def _rows(connection: AsyncConnection, table: Table, order: str) -> list[dict[str, Any]]:
     # Sorted here and not by the database: each database has its own idea of the order of texts.
     found = await connection.execute(select(table))
-    return sorted(found.mappings(), key=lambda row: str(row[order]))
+    rows = [dict(row) for row in found.mappings()]
+    for row in rows:
+        if "origin" in row:
+            row["origin"] = Origin(row["origin"])
+    return sorted(rows, key=lambda row: str(row[order]))
 
 
 async def _acls(connection: AsyncConnection, realm: str) -> tuple[Acl, ...]:
@@ -117,7 +126,7 @@ async def _acls(connection: AsyncConnection, realm: str) -> tuple[Acl, ...]:
                 sip_accounts=tuple(users[row["id"]]),
                 invalid_networks=tuple(unreadable[row["id"]]),
                 invalid_sip_accounts=tuple(unusable[row["id"]]),
-                origin=Origin(row["origin"]),
+                origin=row["origin"],
             )
             for row in await _rows(connection, schema.acls, "name")
         ]
@@ -140,7 +149,7 @@ async def _domains(connection: AsyncConnection) -> tuple[Domain, ...]:
                 home_region=Region(row["home_region"]),
                 callflow_id=row["callflow_id"],
                 callflow_url=row["callflow_url"],
-                origin=Origin(row["origin"]),
+                origin=row["origin"],
             )
             for row in await _rows(connection, schema.domains, "label")
         ]
