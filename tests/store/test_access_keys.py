@@ -91,6 +91,7 @@ async def test_the_old_and_the_new_key_of_a_rotation_are_good_for_a_while(
     keys: AccessKeys, clock: Clock
 ) -> None:
     old, made = await keys.create(None, scopes=["calls"], label="shop")
+    clock.now += 1
     rotated = await keys.rotate(made.id, overlap_seconds=60)
     assert rotated is not None
     new, row = rotated
