@@ -23,6 +23,7 @@ from sip_config.model import (
 )
 
 E = TypeVar("E", Account, Acl, Domain, Number, Gateway, Callflow, MediaFile, Pop)
+T = TypeVar("T", Callflow, Number)
 Entry = Account | Acl | Domain | Number | Gateway | Callflow | MediaFile | Pop
 
 
@@ -53,7 +54,10 @@ def with_ids_of(wanted: Configuration, current: Configuration, mint: Callable[[]
     """`wanted` with the ids that entries of the same names have in `current`, and new ones for the others.
 
     A declaration knows names only: in `wanted`, the id of each entry is its name as `names_by_id` says it.
+    Nor does it know when an entry was made, or what the API shows it as: that stays.
     """
+    flows = {flow.id: flow for flow in current.callflows}
+    numbers = {number.id: number for number in current.numbers}
     known = {name: entry_id for entry_id, name in names_by_id(current).items()}
     ids = {name: known.get(name) or mint() for name in names_by_id(wanted).values()}
 
@@ -70,7 +74,10 @@ def with_ids_of(wanted: Configuration, current: Configuration, mint: Callable[[]
             for entry in wanted.accounts
         ),
         callflows=tuple(
-            replace(entry, id=ids[entry.id], account_id=account(entry.account_id))
+            _as_old_as(
+                replace(entry, id=ids[entry.id], account_id=account(entry.account_id)),
+                flows.get(ids[entry.id]),
+            )
             for entry in wanted.callflows
         ),
         media=tuple(
@@ -96,11 +103,14 @@ def with_ids_of(wanted: Configuration, current: Configuration, mint: Callable[[]
             for entry in wanted.domains
         ),
         numbers=tuple(
-            replace(
-                entry,
-                id=ids[entry.id],
-                account_id=account(entry.account_id),
-                callflow_id=maybe(entry.callflow_id),
+            _as_old_as(
+                replace(
+                    entry,
+                    id=ids[entry.id],
+                    account_id=account(entry.account_id),
+                    callflow_id=maybe(entry.callflow_id),
+                ),
+                numbers.get(ids[entry.id]),
             )
             for entry in wanted.numbers
         ),
@@ -113,6 +123,12 @@ def with_ids_of(wanted: Configuration, current: Configuration, mint: Callable[[]
             for entry in wanted.gateways
         ),
     )
+
+
+def _as_old_as(entry: T, old: T | None) -> T:
+    if old is None:
+        return entry
+    return replace(entry, created_at=old.created_at, updated_at=old.updated_at)
 
 
 def kept_beside(wanted: Configuration, current: Configuration) -> Configuration:

@@ -35,8 +35,8 @@ class Change:
 _IDENTITY: Final = {"id", "account_id"}
 _UNSHOWN: Final = {"password", "document", "sha256"}
 """Secret, or too long to show: only that they changed is said."""
-_DERIVED: Final = {"path", "size"}
-"""Follow from the content of a media file."""
+_DERIVED: Final = {"path", "size", "created_at", "updated_at"}
+"""Follow from the content of a media file, or from the change itself."""
 
 
 def differences(current: Configuration, wanted: Configuration) -> tuple[Change, ...]:

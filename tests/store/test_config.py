@@ -248,7 +248,7 @@ async def test_a_media_file_that_changes_meanwhile_stops_everything(
     with pytest.raises(StoreError, match="changed while it was being stored"):
         await store.apply(declaration)
     (tmp_path / "tune.wav").unlink()
-    with pytest.raises(StoreError, match="cannot be stored"):
+    with pytest.raises(StoreError, match="cannot be read"):
         await store.apply(declaration)
     assert await store.version() == 0
 
