@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
-from sip_config import words
+from sip_config import bounds, words
 from sip_config.credentials import HA1_LENGTHS, ha1_for_all, is_ha1
 from sip_config.faults import Unfit, meant, quoted
 from sip_config.model import (
@@ -34,7 +34,7 @@ LARGEST_DOCUMENT: Final = 262_144
 """Bytes of a callflow document; the checker may allow less."""
 LARGEST_MEDIA: Final = 33_554_432
 """Bytes of a sound: half an hour of the largest WAV that is sensible on a telephone line."""
-_SOUNDS: Final = {".wav", ".mp3"}
+SOUNDS: Final = frozenset({".wav", ".mp3"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,7 @@ class Register:
 
     labels: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, str] = field(default_factory=dict)
+    defaults: dict[str, str] = field(default_factory=dict)
 
 
 class AccountReader:
@@ -99,13 +100,13 @@ class AccountReader:
             id=self._id,
             name=self._name,
             calls_per_second=section.number(
-                "calls_per_second", usual.calls_per_second, least=0.01, most=10_000
+                "calls_per_second", usual.calls_per_second, **bounds.CALLS_PER_SECOND
             ),
             concurrent_calls=section.integer(
-                "concurrent_calls", usual.concurrent_calls, least=0, most=1_000_000
+                "concurrent_calls", usual.concurrent_calls, **bounds.CONCURRENT_CALLS
             ),
             max_call_seconds=section.integer(
-                "max_call_seconds", usual.max_call_seconds, least=1, most=604_800
+                "max_call_seconds", usual.max_call_seconds, **bounds.MAX_CALL_SECONDS
             ),
             fallback_callflow_id=section.fitting("fallback_callflow", self._flow, None),
         )
@@ -184,6 +185,9 @@ class AccountReader:
         for title, section in self._section.sections("callflows", words.name):
             inline = section.text("document", longest=LARGEST_DOCUMENT)
             path = self._file(section)
+            is_default = section.boolean("default", False)
+            if is_default:
+                self._take(section, self._register.defaults, self._name, f"The default of {self._name}")
             section.reject_unknown()
             if section.has("document") == section.has("file"):
                 section.fault(
@@ -202,6 +206,7 @@ class AccountReader:
                     account_id=self._id,
                     title=title,
                     document=document,
+                    is_default=is_default,
                 )
 
     def _from_file(self, section: Section, path: Path) -> str | None:
@@ -229,7 +234,7 @@ class AccountReader:
             section.reject_unknown()
             if path is None:
                 continue
-            if path.suffix.lower() not in _SOUNDS:
+            if path.suffix.lower() not in SOUNDS:
                 section.fault(
                     "file", f"{quoted(path.name)} is no sound by its name.", "Use a .wav or .mp3 file."
                 )
@@ -255,7 +260,7 @@ class AccountReader:
     def _answer(self, section: Section) -> tuple[str | None, str | None]:
         """What answers a domain or number: a callflow of this account, a URL, or nothing."""
         callflow_id = section.fitting("callflow", self._flow, None)
-        url = section.fitting("callflow_url", words.web_address, None, longest=2_000)
+        url = section.fitting("callflow_url", words.web_address, None, longest=bounds.LONGEST_WEB_ADDRESS)
         if section.has("callflow") and section.has("callflow_url"):
             section.fault(None, "Both callflow and callflow_url are given.", "Keep one of the two.")
         return callflow_id, url

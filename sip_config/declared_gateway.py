@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sip_config import words
+from sip_config import bounds, words
 from sip_config.faults import Unfit
 from sip_config.model import AccountId, CallerIdRule, Gateway, Pop, Region
 from sip_config.reading import Section
@@ -25,7 +25,7 @@ def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
         account_id=None if owner is None else AccountId(f"account {owner}"),
         name=name,
         host=section.fitting("host", words.host, "", required=True),
-        port=section.integer("port", usual.port, least=1, most=65_535),
+        port=section.integer("port", usual.port, **bounds.PORT),
         transport=section.choice("transport", usual.transport),
         prefixes=tuple(
             sorted(
@@ -37,40 +37,51 @@ def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
                 )
             )
         ),
-        priority=section.integer("priority", usual.priority, least=0, most=1_000_000),
+        priority=section.integer("priority", usual.priority, **bounds.PRIORITY),
         username=section.fitting("username", words.username, None),
         password=section.fitting("password", words.secret, None),
         caller_id_rule=section.choice("caller_id_rule", usual.caller_id_rule),
         caller_id=section.fitting("caller_id", words.own_number, None),
         number_format=section.choice("number_format", usual.number_format),
-        attempt_seconds=section.number("attempt_seconds", usual.attempt_seconds, least=0.5, most=32),
+        attempt_seconds=section.number("attempt_seconds", usual.attempt_seconds, **bounds.ATTEMPT_SECONDS),
     )
-    if section.has("username") != section.has("password"):
-        section.fault(
-            None,
-            "A gateway's challenge is answered with a user name and a password.",
-            "Give both username and password, or neither.",
-        )
-    if gateway.caller_id_rule is not CallerIdRule.PASS and not section.has("caller_id"):
-        section.fault(
-            "caller_id_rule",
-            f"The rule {gateway.caller_id_rule} needs a number to show.",
-            'Add caller_id = "+31201234567".',
-        )
+    for key, fault in gateway_faults(gateway):
+        section.fault(key, fault.message, fault.remedy)
     return gateway
+
+
+def gateway_faults(gateway: Gateway) -> Iterator[tuple[str | None, Unfit]]:
+    """What is wrong with a gateway whose fields are right one by one; with the field, where one decides."""
+    if (gateway.username is None) != (gateway.password is None):
+        yield (
+            None,
+            Unfit(
+                "A gateway's challenge is answered with a user name and a password.",
+                "Give both username and password, or neither.",
+            ),
+        )
+    if gateway.caller_id_rule is not CallerIdRule.PASS and gateway.caller_id is None:
+        yield (
+            "caller_id_rule",
+            Unfit(
+                f"The rule {gateway.caller_id_rule} needs a number to show.",
+                'Add caller_id = "+31201234567".',
+            ),
+        )
 
 
 def read_pops(root: Section) -> Iterator[Pop]:
     """The points of presence; a file that has any names all of them."""
     for written, section in root.sections("pops", words.label):
-        address = section.fitting("address", _address, None)
+        address = section.fitting("address", pop_address, None)
         if not section.has("region"):
             section.fault(None, "The key region is missing.", 'Add region = "EU", "US" or "APAC".')
         yield Pop(name=words.label(written), region=section.choice("region", Region.EU), address=address)
         section.reject_unknown()
 
 
-def _address(text: str) -> str | None:
+def pop_address(text: str) -> str:
+    """``host[:port]`` of an edge's SIP socket."""
     host, port = words.host_and_port(text)
     if port == 0:
         raise Unfit("Port 0 cannot be called.", "Write the port of the edge's SIP socket.")

@@ -73,6 +73,9 @@ class Directory:
         self._acls = {entry.id: entry for entry in acls}
         self._numbers = {entry.e164: entry for entry in numbers}
         self._callflows = {entry.id: entry for entry in callflows}
+        self._default_callflows = {
+            entry.account_id: entry for entry in self._callflows.values() if entry.is_default
+        }
         self._domains_by_label = {entry.label.lower(): entry for entry in self.domains.values()}
         self._suffix = f".{self.base_domain}"
         self._gates: dict[DomainId, DomainGate] = {}
@@ -133,6 +136,15 @@ class Directory:
 
     def callflow(self, callflow_id: str) -> Callflow | None:
         return self._callflows.get(callflow_id)
+
+    def default_callflow(self, account_id: str) -> Callflow | None:
+        """What answers the account's numbers that have neither a callflow nor a URL."""
+        return self._default_callflows.get(AccountId(account_id))
+
+    def owns(self, account_id: str, e164: str) -> bool:
+        """Whether a normalised number is the account's: only then may it be shown as the caller's."""
+        number = self._numbers.get(e164)
+        return number is not None and number.account_id == account_id
 
     def gateways_for(self, account_id: str, e164: str) -> tuple[Gateway, ...]:
         """The gateways to try for a number, in order: longest prefix, then priority, then name.

@@ -33,12 +33,13 @@ Route = RunCallflow | SendOut | Refused
 def route_call(directory: Directory, domain: Domain, e164: str | None) -> Route:
     """What becomes of a call that `domain` admitted; `e164` None: what was dialled is not a number.
 
-    The dialled number's callflow comes first, then the domain's, then the gateways.  A number of
-    another account is not looked at: that customer's flow answers when the call arrives there by a carrier.
+    The dialled number's callflow comes first (the account's default one, when the number has none), then
+    the domain's, then the gateways.  A number of another account is not looked at: that customer's flow
+    answers when the call arrives there by a carrier.
     """
     number = directory.number(e164) if e164 else None
     if number is not None and number.account_id == domain.account_id:
-        flow = _flow(directory, number.callflow_id, number.callflow_url, number)
+        flow = _flow_of_number(directory, number)
         if flow is not None:
             return flow
     flow = _flow(directory, domain.callflow_id, domain.callflow_url, None)
@@ -68,11 +69,19 @@ def route_from_gateway(directory: Directory, gateway: Gateway, e164: str) -> Run
             rule=f"gateway {gateway.name}: number {e164}",
             remedy=f"No account that uses gateway {gateway.name} owns {e164}: add the number to the account.",
         )
-    flow = _flow(directory, number.callflow_id, number.callflow_url, number)
-    return flow or Refused(
+    return _flow_of_number(directory, number) or Refused(
         rule=f"number {e164}: no callflow",
-        remedy=f"Number {e164} has no callflow to answer with: give it one, or a callflow URL.",
+        remedy=f"Number {e164} has no callflow to answer with: give it one or a callflow URL, "
+        "or make one of the account's callflows its default.",
     )
+
+
+def _flow_of_number(directory: Directory, number: Number) -> RunCallflow | None:
+    """A number that names nothing is answered by the default; one that names what has gone, by nothing."""
+    if number.callflow_id is None and number.callflow_url is None:
+        default = directory.default_callflow(number.account_id)
+        return None if default is None else RunCallflow(callflow=default, url=None, number=number)
+    return _flow(directory, number.callflow_id, number.callflow_url, number)
 
 
 def _flow(
@@ -98,16 +107,11 @@ def caller_id_for(directory: Directory, gateway: Gateway, account_id: str, wante
     match gateway.caller_id_rule:
         case CallerIdRule.PASS:
             shown = e164 or wanted
-        case CallerIdRule.OWN if e164 and _owns(directory, account_id, e164):
+        case CallerIdRule.OWN if e164 and directory.owns(account_id, e164):
             shown = e164
         case _:
             shown = gateway.caller_id
     return dialled_as(gateway, shown) if shown else None
-
-
-def _owns(directory: Directory, account_id: str, e164: str) -> bool:
-    number = directory.number(e164)
-    return number is not None and number.account_id == account_id
 
 
 def _e164_or_none(text: str | None) -> str | None:

@@ -148,3 +148,30 @@ def test_numbers_are_written_as_the_gateway_wants_them() -> None:
     assert dialled_as(plain, DIALLED) == "31201234567"
     assert dialled_as(_gateway(CallerIdRule.PASS), DIALLED) == DIALLED
     assert caller_id_for(directory(), plain, ACME, DIALLED) == "31201234567"
+
+
+def test_a_number_without_anything_is_answered_by_the_default_of_its_account() -> None:
+    default = replace(SECOND, is_default=True)
+    owned = number()
+    made = directory(callflows=[FLOW, default], numbers=[owned])
+    answer = RunCallflow(callflow=default, url=None, number=owned)
+    assert route_call(made, domain(callflow_id="f"), DIALLED) == answer
+    assert route_from_gateway(made, GATEWAY, DIALLED) == answer
+    assert isinstance(
+        route_from_gateway(directory(numbers=[owned], callflows=[FLOW]), GATEWAY, DIALLED), Refused
+    )
+
+
+def test_the_default_does_not_stand_in_for_a_callflow_that_is_gone_nor_for_another_account() -> None:
+    default = replace(SECOND, is_default=True)
+    gone = directory(callflows=[FLOW, default], numbers=[number(callflow_id="gone")])
+    assert isinstance(route_from_gateway(gone, GATEWAY, DIALLED), Refused)
+    others = directory(callflows=[FLOW, default], numbers=[number(OTHER)])
+    assert isinstance(route_from_gateway(others, GATEWAY, DIALLED), Refused)
+
+
+def test_an_account_owns_its_own_numbers_only() -> None:
+    made = directory(numbers=[number()])
+    assert made.owns(ACME, DIALLED)
+    assert not made.owns(OTHER, DIALLED)
+    assert not made.owns(ACME, "+31201234568")

@@ -1,0 +1,29 @@
+"""The least and the most that numbers of a configuration may be, wherever they are written.
+
+Unpacked into a reader's arguments: ``section.integer("port", 5060, **bounds.PORT)``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypedDict
+
+
+class Whole(TypedDict):
+    least: int
+    most: int
+
+
+class Real(TypedDict):
+    least: float
+    most: float
+
+
+CALLS_PER_SECOND: Final = Real(least=0.01, most=10_000)
+CONCURRENT_CALLS: Final = Whole(least=0, most=1_000_000)
+MAX_CALL_SECONDS: Final = Whole(least=1, most=604_800)
+PORT: Final = Whole(least=1, most=65_535)
+PRIORITY: Final = Whole(least=0, most=1_000_000)
+ATTEMPT_SECONDS: Final = Real(least=0.5, most=32)
+
+LONGEST_WEB_ADDRESS: Final = 2_000
+"""Characters."""
