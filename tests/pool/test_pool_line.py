@@ -76,7 +76,7 @@ class StagedLeg:
     def playback(self, path: str) -> Playback:
         return StagedFile(self._stage)  # type: ignore[return-value]  # it gives more back
 
-    def writer(self, path: str) -> FileWriter:
+    def writer(self, path: str, *, whole: bool = False) -> FileWriter:
         return StagedFile(self._stage)
 
     async def ringback(self, on: bool) -> None:

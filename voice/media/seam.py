@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+DIGIT_SECONDS = 0.16
+"""A DTMF key that is passed on: long enough for any detector (ETSI ES 201 235-3 asks for 40 ms)."""
+
 
 class MediaError(Exception):
     """The media stack refused something.  The message names the operation and the stack's reason."""
@@ -154,7 +157,10 @@ class Playback(Protocol):
 
 
 class FileWriter(Protocol):
-    """A WAV file for what a leg says.  Whoever makes one stops it, however far `start` came."""
+    """A WAV file for what a leg says, or says and hears.
+
+    Whoever makes one stops it, however far `start` came.
+    """
 
     async def start(self) -> None: ...
 
@@ -165,6 +171,23 @@ class FileWriter(Protocol):
     async def stop(self) -> FileWritten:
         """Closes the file.  Raises MediaError when there is none, or it cannot be read."""
         ...
+
+
+class Ear(Protocol):
+    """What a leg says, as it comes.  Whoever makes one stops it, however far `start` came."""
+
+    @property
+    def rate(self) -> int:
+        """Samples per second."""
+        ...
+
+    async def start(self) -> None: ...
+
+    async def heard(self) -> bytes:
+        """What came since the last time, 16-bit mono; waits until there is something."""
+        ...
+
+    async def stop(self) -> None: ...
 
 
 class MediaLeg(Protocol):
@@ -194,14 +217,29 @@ class MediaLeg(Protocol):
 
     def playback(self, path: str) -> Playback: ...
 
-    def writer(self, path: str) -> FileWriter: ...
+    def writer(self, path: str, *, whole: bool = False) -> FileWriter:
+        """For what the leg says; with `whole`, also for what it hears: sounds, tones, connected legs."""
+        ...
+
+    def ear(self) -> Ear: ...
 
     async def connect(self, other: MediaLeg) -> None:
         """Sound both ways, kept through re-INVITEs of either."""
         ...
 
-    async def send_digit(self, digit: str) -> None:
-        """By RFC 4733."""
+    async def hold(self) -> None:
+        """Re-INVITE with ``sendonly`` (RFC 3264 section 8.4): the far end hears nothing and is not heard.
+
+        Returns when the far end has agreed; raises MediaError when it does not.
+        """
+        ...
+
+    async def unhold(self) -> None:
+        """Re-INVITE with ``sendrecv``; otherwise like `hold`."""
+        ...
+
+    async def send_digit(self, digit: str, seconds: float = DIGIT_SECONDS) -> None:
+        """By RFC 4733; returns when it has begun."""
         ...
 
     async def ringback(self, on: bool) -> None:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from callflows.ports import (
+    Answerer,
     CallGone,
     DialRequest,
     LineState,
     NotAnswered,
     Party,
     Prompt,
-    Recorded,
     RecordingPlace,
     Unavailable,
 )
 from voice.media.seam import (
     Digit,
     Established,
-    FileWriter,
     Gone,
     LegEvent,
     MediaEngine,
@@ -30,8 +30,11 @@ from voice.media.seam import (
     MediaLeg,
     MediaUp,
 )
-from voice.pool.orders import CallOrder, DialPlan, Hunting
+from voice.pool.keys import pass_on, pass_on_one, send_keys
+from voice.pool.listening import until_quiet, who_answered
+from voice.pool.orders import CallOrder, DialPlan, FirstLeg, Hunting
 from voice.pool.party import LiveParty
+from voice.pool.recorder import LiveRecorder, or_unavailable, start_recorder
 
 T = TypeVar("T")
 
@@ -47,26 +50,12 @@ ACK_SECONDS = 2.0
 DIAL_GRACE_SECONDS = 10.0
 """How much longer than its ring time a dial is waited for: the edge ends it, this is the net below."""
 
+PLATFORM_ENDED = "the platform ended the call"
+
+NUMBER = re.compile(r"\+?[0-9]{3,20}")
+
 FileTicket = Callable[[DialPlan], Awaitable[str]]
 """Files a plan at the edge; returns the Request-URI to send the INVITE to."""
-
-
-class LiveRecorder:
-    """A recording of the caller under way."""
-
-    def __init__(self, line: LiveLine, place: RecordingPlace, writer: FileWriter) -> None:
-        self._line = line
-        self._place = place
-        self._writer = writer
-
-    async def silent(self, seconds: float) -> None:
-        with _or_unavailable("The recording was broken off"):
-            await self._line.while_live(self._writer.silent(seconds))
-
-    async def stop(self) -> Recorded:
-        with _or_unavailable("The recording is lost"):
-            written = await self._writer.stop()
-        return Recorded(id=self._place.id, seconds=written.seconds, size=written.size)
 
 
 class LiveLine:
@@ -75,13 +64,14 @@ class LiveLine:
     def __init__(
         self,
         order: CallOrder,
-        leg: MediaLeg,
+        leg: MediaLeg | None,
         engine: MediaEngine,
         file_ticket: FileTicket,
         report: Callable[[LegEvent, LiveParty | None], None],
     ) -> None:
         self._order = order
-        self._leg = leg
+        self._placed = leg
+        """None until `call` makes the leg of an outgoing call."""
         self._engine = engine
         self._file_ticket = file_ticket
         self._report = report
@@ -91,12 +81,27 @@ class LiveLine:
         """200 was sent."""
         self._media_up = asyncio.Event()
         self._established = asyncio.Event()
+        self._refusal: Gone | None = None
+        """How an outgoing call failed that the far end did not answer."""
         self._gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._digit_queues: list[asyncio.Queue[str]] = []
+        self._parties: list[LiveParty] = []
+        """Those that ring or talk."""
 
     @property
     def state(self) -> LineState:
         return self._state
+
+    @property
+    def parties(self) -> tuple[LiveParty, ...]:
+        """The further legs of the call that ring or talk."""
+        return tuple(self._parties)
+
+    @property
+    def _leg(self) -> MediaLeg:
+        if self._placed is None:
+            raise MediaError("the call has not been placed yet")
+        return self._placed
 
     def hear(self, event: LegEvent) -> None:
         """Takes what the media stack says of the caller's leg."""
@@ -111,8 +116,10 @@ class LiveLine:
                         queue.put_nowait(event.digit)
             case Gone():
                 self._state = LineState.ENDED
+                if event.remote and not self._established.is_set():
+                    self._refusal = event
                 if not self._gone.done():
-                    self._gone.set_result(_why(event))
+                    self._gone.set_result(_why(event, "caller" if self._order.outbound is None else "callee"))
             case _:
                 pass
         self._report(event, None)
@@ -137,6 +144,43 @@ class LiveLine:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, MediaError):
                     await task
+
+    async def call(self, first: FirstLeg) -> None:
+        """Places the call of an order that the API gave; returns when it is answered and sound flows.
+
+        Raises NotAnswered, Unavailable when it cannot be placed, and CallGone when it is hung up meanwhile.
+        Cancelled: CANCEL is sent.
+        """
+        plan = DialPlan(
+            call_id=self._order.call_id,
+            account_id=self._order.account_id,
+            targets=(first.target,),
+            hunting=Hunting.PARALLEL,
+            ring_seconds=first.ring_seconds,
+            caller_id=first.caller_id,
+            leg_id=self._order.leg_id,
+        )
+        ticket = await self.while_live(self._file_ticket(plan))
+        leg = self._placed = self._engine.leg(self.hear)
+        try:
+            with or_unavailable("The call cannot be placed"):
+                await self.while_live(leg.invite(ticket, caller_id=first.caller_id))
+            async with asyncio.timeout(first.ring_seconds + DIAL_GRACE_SECONDS):
+                await self.while_live(self._established.wait())
+        except TimeoutError:
+            await self.hangup()
+            raise NotAnswered(408, "Request Timeout") from None
+        except CallGone:
+            if self._refusal is None:
+                raise
+            raise NotAnswered(self._refusal.status, self._refusal.reason) from None
+        except BaseException:
+            with contextlib.suppress(MediaError):
+                await leg.hangup()
+            raise
+        self._accepted = True
+        await self.while_live(self._media_up.wait())
+        self._state = LineState.ANSWERED
 
     async def ring(self) -> None:
         if self._state is LineState.NEW and not self._ringing:
@@ -179,14 +223,18 @@ class LiveLine:
     async def hangup(self) -> None:
         if self._gone.done():
             return
+        if self._placed is None:
+            self._state = LineState.ENDED
+            self._gone.set_result(PLATFORM_ENDED)
+            return
         with contextlib.suppress(MediaError):
-            await self._leg.hangup()
+            await self._placed.hangup()
         await self.ended()
 
     async def play(self, prompt: Prompt) -> None:
         playback = self._leg.playback(prompt.path)
         try:
-            with _or_unavailable(f"The sound {prompt.path} cannot be played"):
+            with or_unavailable(f"The sound {prompt.path} cannot be played"):
                 await self.while_live(playback.start())
             await self.while_live(playback.finished())
         finally:
@@ -210,52 +258,93 @@ class LiveLine:
         finally:
             self._digit_queues.remove(queue)
 
-    async def record(self, place: RecordingPlace) -> LiveRecorder:
-        writer = self._leg.writer(place.path)
-        try:
-            with _or_unavailable(f"The recording {place.path} cannot begin"):
-                await self.while_live(writer.start())
-        except BaseException:
-            with contextlib.suppress(MediaError):
-                await writer.stop()
-            raise
-        return LiveRecorder(self, place, writer)
+    async def send_digits(self, keys: str, *, key_seconds: float, gap_seconds: float) -> None:
+        with or_unavailable("The keys cannot be sent"):
+            await self.while_live(send_keys(self._leg, keys, key_seconds, gap_seconds))
 
-    async def dial(self, request: DialRequest) -> Party:
+    async def record(self, place: RecordingPlace, *, whole: bool = False) -> LiveRecorder:
+        return await start_recorder(self._leg, place, self.while_live, whole=whole)
+
+    async def answerer(self, within: float) -> Answerer:
+        with or_unavailable("Nobody can listen to who answered"):
+            return await self.while_live(who_answered(self._leg, within))
+
+    async def quiet(self, seconds: float, at_most: float) -> None:
+        with or_unavailable("Nobody can listen for silence"):
+            await self.while_live(until_quiet(self._leg, seconds, at_most))
+
+    async def hold(self) -> None:
+        """The caller hears nothing and is not heard until `unhold`.  Raises MediaError, and CallGone."""
+        await self.while_live(self._leg.hold())
+
+    async def unhold(self) -> None:
+        """Raises MediaError, and CallGone."""
+        await self.while_live(self._leg.unhold())
+
+    async def dial(
+        self, request: DialRequest, *, quietly: bool = False, leg_id: str | None = None
+    ) -> LiveParty:
+        """As `callflows.ports.Line` says; `quietly`, the caller hears nothing of it.
+
+        `leg_id` is that of a leg that has an id already, for a request with one target.
+        """
         plan = DialPlan(
             call_id=self._order.call_id,
             account_id=self._order.account_id,
             targets=request.targets,
             hunting=Hunting.SERIAL if request.serial else Hunting.PARALLEL,
             ring_seconds=request.ring_seconds,
-            caller_id=request.caller_id or self._order.source,
+            caller_id=self._shown(request),
+            leg_id=leg_id,
         )
         ticket = await self.while_live(self._file_ticket(plan))
-        party = LiveParty(", ".join(request.targets), lambda event: self._report(event, party))
+        party = LiveParty(", ".join(request.targets), lambda event: self._party_event(party, event))
+        party.leg_id = leg_id or ""
         party.leg = self._engine.leg(party.hear)
+        self._parties.append(party)
         rounds = len(request.targets) if request.serial else 1
         try:
-            with _or_unavailable("The call to the callee cannot be placed"):
+            with or_unavailable("The call to the callee cannot be placed"):
                 await self.while_live(party.leg.invite(ticket, caller_id=plan.caller_id))
-            await self._ring_through(party, party.leg, request.ring_seconds * rounds + DIAL_GRACE_SECONDS)
+            within = request.ring_seconds * rounds + DIAL_GRACE_SECONDS
+            await self._ring_through(party, party.leg, within, quietly)
         except BaseException:
+            self._forget(party)
             await party.hangup()
             raise
         return party
 
-    async def _ring_through(self, party: LiveParty, leg: MediaLeg, within: float) -> None:
+    def _shown(self, request: DialRequest) -> str:
+        """The caller id of a dial."""
+        if request.caller_id is not None:
+            return request.caller_id
+        # Whom an outgoing call reached is not ours to show: our own number is its source.
+        ours = self._order.destination if self._order.outbound is None else self._order.source
+        return ours if request.mask and NUMBER.fullmatch(ours) else self._order.source
+
+    def _party_event(self, party: LiveParty, event: LegEvent) -> None:
+        if isinstance(event, Gone):
+            self._forget(party)
+        self._report(event, party)
+
+    def _forget(self, party: LiveParty) -> None:
+        if party in self._parties:
+            self._parties.remove(party)
+
+    async def _ring_through(self, party: LiveParty, leg: MediaLeg, within: float, quietly: bool) -> None:
         """Lets the caller hear how the callee is reached until it answers.  Raises NotAnswered."""
-        listening = asyncio.create_task(self._pass_on_progress(party, leg))
+        listening = None if quietly else asyncio.create_task(self._pass_on_progress(party, leg))
         try:
             async with asyncio.timeout(within):
                 await self.while_live(party.decided())
         except TimeoutError:
             raise NotAnswered(408, "Request Timeout") from None
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-            with contextlib.suppress(MediaError):
-                await self._leg.ringback(on=False)
+            if listening is not None:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+                with contextlib.suppress(MediaError):
+                    await self._leg.ringback(on=False)
 
     async def _pass_on_progress(self, party: LiveParty, leg: MediaLeg) -> None:
         await party.ringing.wait()
@@ -273,6 +362,10 @@ class LiveLine:
         await self._leg.connect(leg)
 
     async def bridge(self, party: Party) -> None:
+        """As `callflows.ports.Line` says; whoever else is bridged already talks with the party too.
+
+        So a further leg is added to a call by `dial`, `quietly`, and a `bridge` of its own.
+        """
         if not isinstance(party, LiveParty) or party.leg is None:
             raise TypeError("only a party of this line's dial can be bridged")
         try:
@@ -283,6 +376,12 @@ class LiveLine:
                 # A callee may hang up before the caller has acknowledged our answer.
                 if not party.gone.done():
                     raise
+            for other in self._parties:
+                if other.bridged and other.leg is not None:
+                    # Whoever has hung up meanwhile is missed by nobody.
+                    with contextlib.suppress(MediaError):
+                        await party.leg.connect(other.leg)
+            party.bridged = True
             await self.while_live(self._relay(party, party.leg))
         finally:
             await party.hangup()
@@ -292,14 +391,14 @@ class LiveLine:
         crossing: set[asyncio.Task[None]] = set()
 
         def cross(digit: str) -> None:
-            task = asyncio.create_task(_send_digit(self._leg, digit))
+            task = asyncio.create_task(pass_on_one(self._leg, digit))
             crossing.add(task)
             task.add_done_callback(crossing.discard)
 
         party.on_digit = cross
         try:
             async with self.digits() as digits:
-                forward = asyncio.create_task(_forward(digits, leg))
+                forward = asyncio.create_task(pass_on(digits, leg))
                 try:
                     await asyncio.wait({party.gone})
                 finally:
@@ -312,31 +411,11 @@ class LiveLine:
         return await asyncio.shield(self._gone)
 
 
-@contextmanager
-def _or_unavailable(what: str) -> Iterator[None]:
-    """A step that cannot be done is not a bug: the callflow goes on with the next one."""
-    try:
-        yield
-    except MediaError as error:
-        raise Unavailable(f"{what}: {error}") from error
-
-
-async def _forward(digits: AsyncIterator[str], leg: MediaLeg) -> None:
-    async for digit in digits:
-        await _send_digit(leg, digit)
-
-
-async def _send_digit(leg: MediaLeg, digit: str) -> None:
-    # A leg on hold or just gone takes no digit: that is no reason to end the call.
-    with contextlib.suppress(MediaError):
-        await leg.send_digit(digit)
-
-
-def _why(gone: Gone) -> str:
+def _why(gone: Gone, who: str) -> str:
     if not gone.remote:
-        return "the platform ended the call"
+        return PLATFORM_ENDED
     if gone.status == 487:
-        return "the caller gave up before the call was answered"
+        return f"the {who} gave up before the call was answered"
     if gone.status < 300:
-        return "the caller hung up"
-    return f"the caller's leg ended with {gone.status} {gone.reason}"
+        return f"the {who} hung up"
+    return f"the {who}'s leg ended with {gone.status} {gone.reason}"

@@ -100,6 +100,8 @@ class DialPlan:
     """For each target when serial, for all together when parallel."""
     caller_id: str
     """E.164 number or user part for From."""
+    leg_id: str | None = None
+    """Of the one target's leg, when it has an id already."""
 
 
 class DialDesk(Protocol):

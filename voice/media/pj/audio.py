@@ -61,12 +61,12 @@ class PjPlayback:
         player = _Player(at_end)
         player.createPlayer(self._path, pj.PJMEDIA_FILE_NO_LOOP)
         self._player = player
-        self._leg.add_source(player)
+        self._leg.mix.add_source(player)
 
     def _close(self) -> None:
         """In the pjsua2 thread."""
         if self._player is not None:
-            self._leg.drop_source(self._player)
+            self._leg.mix.drop_source(self._player)
             destroy(self._player)
             self._player = None
 
@@ -79,10 +79,11 @@ class PjPlayback:
 
 
 class PjFileWriter:
-    """A WAV file that what a leg says is written to."""
+    """A WAV file that what a leg says is written to; `whole`: and what it hears."""
 
-    def __init__(self, leg: PjLeg, path: str, rate: int) -> None:
+    def __init__(self, leg: PjLeg, path: str, rate: int, *, whole: bool) -> None:
         self._leg = leg
+        self._whole = whole
         self._path = Path(path)
         self._rate = rate
         self._recorder: pj.AudioMediaRecorder | None = None
@@ -101,14 +102,17 @@ class PjFileWriter:
         recorder = pj.AudioMediaRecorder()
         recorder.createRecorder(str(self._path))
         self._recorder = recorder
-        self._leg.add_sink(recorder)
+        self._leg.mix.add_sink(recorder, whole=self._whole)
+        # A file grows only while something is joined to it, and a re-INVITE takes the leg's slot away: the
+        # null device's silence is always there.
+        self._leg.thread.endpoint.audDevManager().getCaptureDevMedia().startTransmit(recorder)
 
     def _close(self) -> None:
         """In the pjsua2 thread."""
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             raise MediaError(f"nothing was recorded to {self._path}")
-        self._leg.drop_sink(recorder)
+        self._leg.mix.drop_sink(recorder)
         try:
             mark_open(self._path)
         except OSError as error:
@@ -174,11 +178,11 @@ class Ringback:
         generator.createToneGenerator(rate, 1)
         generator.play(tones, True)
         self._generator = generator
-        self._leg.add_source(generator)
+        self._leg.mix.add_source(generator)
 
     def close(self) -> None:
         """In the pjsua2 thread."""
         if self._generator is not None:
-            self._leg.drop_source(self._generator)
+            self._leg.mix.drop_source(self._generator)
             destroy(self._generator)
             self._generator = None

@@ -14,10 +14,15 @@ import pjsua2 as pj
 
 from voice.media.pj.audio import PjFileWriter, PjPlayback, Ringback
 from voice.media.pj.dialog import facts_as_callee, facts_as_caller, our_headers
+from voice.media.pj.ear import PjEar
 from voice.media.pj.endpoint import destroy
+from voice.media.pj.mix import Mix
+from voice.media.pj.reinvite import Reinvites
 from voice.media.seam import (
+    DIGIT_SECONDS,
     DialogFacts,
     Digit,
+    Ear,
     Established,
     EventSink,
     FileWriter,
@@ -55,6 +60,9 @@ class _Call(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
         self._leg.on_media()
 
+    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:
+        self._leg.on_transaction(prm.e.body.tsxState.tsx)
+
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:
         self._leg.on_stream_end(prm.streamIdx)
 
@@ -80,10 +88,8 @@ class PjLeg:
         self._events = engine.events
         self._sink: EventSink | None = None
         self._call: _Call | None = None
-        self._media: pj.AudioMedia | None = None
-        self._sources: list[pj.AudioMedia] = []
-        self._sinks: list[pj.AudioMedia] = []
-        self._peers: list[PjLeg] = []
+        self.mix = Mix()
+        self._reinvites = Reinvites(self, engine.events)
         self._ringback = Ringback(self)
         self._invite = ""
         self._answer_headers: dict[str, str] = {}
@@ -148,47 +154,19 @@ class PjLeg:
         info = call.getInfo()  # held: its media are views into it
         for index, media in enumerate(info.media):
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.audioConfSlot >= 0:
-                self._media = call.getAudioMedia(index)
-                self._join()
+                ours = media.status == pj.PJSUA_CALL_MEDIA_LOCAL_HOLD
+                self.mix.moved(call.getAudioMedia(index), held=ours)
                 held = media.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
                 # A 2xx has made the state another one by now.
                 early = info.state == pj.PJSIP_INV_STATE_EARLY
                 self.emit(MediaUp(held=held, early=early))
                 return
+        # Inactive both ways: the slot that it had may be somebody else's soon.
+        self.mix.moved(None, held=False)
 
-    def _join(self) -> None:
-        if self._media is None:
-            return
-        for source in self._sources:
-            source.startTransmit(self._media)
-        for sink in self._sinks:
-            self._media.startTransmit(sink)
-        for peer in self._peers:
-            if peer._media is not None:
-                self._media.startTransmit(peer._media)
-                peer._media.startTransmit(self._media)
-
-    def add_source(self, source: pj.AudioMedia) -> None:
+    def on_transaction(self, transaction: pj.SipTransaction) -> None:
         """In the pjsua2 thread."""
-        self._sources.append(source)
-        if self._media is not None:
-            source.startTransmit(self._media)
-
-    def drop_source(self, source: pj.AudioMedia) -> None:
-        """In the pjsua2 thread."""
-        if source in self._sources:
-            self._sources.remove(source)
-
-    def add_sink(self, sink: pj.AudioMedia) -> None:
-        """In the pjsua2 thread."""
-        self._sinks.append(sink)
-        if self._media is not None:
-            self._media.startTransmit(sink)
-
-    def drop_sink(self, sink: pj.AudioMedia) -> None:
-        """In the pjsua2 thread."""
-        if sink in self._sinks:
-            self._sinks.remove(sink)
+        self._reinvites.on_transaction(transaction)
 
     def on_stream_end(self, index: int) -> None:
         """In the pjsua2 thread: the last moment at which a stream's statistics can be had."""
@@ -216,11 +194,9 @@ class PjLeg:
         )
 
     def _release(self) -> None:
-        for peer in self._peers:
-            peer._peers.remove(self)
-        self._peers.clear()
+        self.mix.end()
+        self._reinvites.leg_gone()
         self._ringback.close()
-        self._media = None
         call, self._call = self._call, None
         if call is not None:
             self._engine.forget(self)
@@ -283,8 +259,11 @@ class PjLeg:
     def playback(self, path: str) -> Playback:
         return PjPlayback(self, path)
 
-    def writer(self, path: str) -> FileWriter:
-        return PjFileWriter(self, path, self._engine.settings.clock_rate)
+    def writer(self, path: str, *, whole: bool = False) -> FileWriter:
+        return PjFileWriter(self, path, self._engine.settings.clock_rate, whole=whole)
+
+    def ear(self) -> Ear:
+        return PjEar(self, self._engine.settings.clock_rate)
 
     async def opened(self, opening: Callable[[], None]) -> None:
         """Opens something that is joined to this leg, while there is a leg."""
@@ -301,15 +280,33 @@ class PjLeg:
         def work() -> None:
             self._live()
             peer._live()
-            if peer not in self._peers:
-                self._peers.append(peer)
-                peer._peers.append(self)
-            self._join()
+            self.mix.add_peer(peer.mix)
 
         await self.thread.run(work)
 
-    async def send_digit(self, digit: str) -> None:
-        await self.thread.run(lambda: self._live().dialDtmf(digit))
+    async def hold(self) -> None:
+        await self._reinvites.send(
+            lambda: self._live().setHold(pj.CallOpParam(True)), as_caller=not self._invite
+        )
+
+    async def unhold(self) -> None:
+        def work() -> None:
+            param = pj.CallOpParam(True)
+            param.opt.videoCount = 0
+            param.opt.flag = pj.PJSUA_CALL_UNHOLD
+            self._live().reinvite(param)
+
+        await self._reinvites.send(work, as_caller=not self._invite)
+
+    async def send_digit(self, digit: str, seconds: float = DIGIT_SECONDS) -> None:
+        def work() -> None:
+            param = pj.CallSendDtmfParam()
+            param.method = pj.PJSUA_DTMF_METHOD_RFC2833
+            param.digits = digit
+            param.duration = round(seconds * 1000)
+            self._live().sendDtmf(param)
+
+        await self.thread.run(work)
 
     async def ringback(self, on: bool) -> None:
         def work() -> None:
