@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from typing import Final
 
 from sip_config.configuration import Configuration
 
@@ -15,8 +16,22 @@ class Clash(ValueError):
         where = owners[0] if owners[0] == owners[1] else f"{owners[0]} and in {owners[1]}"
         super().__init__(f"The {kind} {key} is {whose} {where}. Remove one of the two, or choose another.")
         self.kind = kind
-        """Such as ``label``: the field that must be unique."""
         self.key = key
+        self.field = _FIELDS[kind]
+        """The field that must be unique."""
+
+
+_FIELDS: Final = {
+    "account name": "name",
+    "domain label": "label",
+    "number": "number",
+    "POP": "name",
+    "access control list": "name",
+    "callflow title": "title",
+    "default callflow": "default",
+    "media file": "name",
+    "gateway": "name",
+}
 
 
 def clashes(configuration: Configuration) -> tuple[Clash, ...]:

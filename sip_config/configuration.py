@@ -24,6 +24,7 @@ from sip_config.model import (
 
 E = TypeVar("E", Account, Acl, Domain, Number, Gateway, Callflow, MediaFile, Pop)
 T = TypeVar("T", Callflow, Number)
+Owned = TypeVar("Owned", Acl, Domain, Number, Gateway, Callflow, MediaFile)
 Entry = Account | Acl | Domain | Number | Gateway | Callflow | MediaFile | Pop
 
 
@@ -141,40 +142,55 @@ def kept_beside(wanted: Configuration, current: Configuration) -> Configuration:
     def extra(entries: Iterable[E]) -> tuple[E, ...]:
         return tuple(entry for entry in entries if entry.origin is Origin.API and id_of(entry) not in named)
 
-    accounts = wanted.accounts + extra(current.accounts)
-    owners = {account.id for account in accounts}
-    callflows = wanted.callflows + tuple(one for one in extra(current.callflows) if one.account_id in owners)
-    acls = wanted.acls + tuple(one for one in extra(current.acls) if one.account_id in owners)
+    return without_dangling(
+        Configuration(
+            pops=wanted.pops + extra(current.pops),
+            accounts=wanted.accounts + extra(current.accounts),
+            callflows=wanted.callflows + extra(current.callflows),
+            media=wanted.media + extra(current.media),
+            acls=wanted.acls + extra(current.acls),
+            domains=wanted.domains + extra(current.domains),
+            numbers=wanted.numbers + extra(current.numbers),
+            gateways=wanted.gateways + extra(current.gateways),
+        )
+    )
+
+
+def without_dangling(configuration: Configuration) -> Configuration:
+    """Without what belongs to an account that is not there, and without pointers at what is not there."""
+    owners: set[AccountId | None] = {None, *(account.id for account in configuration.accounts)}
+
+    def owned(entries: Iterable[Owned]) -> tuple[Owned, ...]:
+        return tuple(entry for entry in entries if entry.account_id in owners)
+
+    callflows, acls = owned(configuration.callflows), owned(configuration.acls)
     flow_ids = {flow.id for flow in callflows}
     acl_ids = {acl.id for acl in acls}
 
     def known(flow_id: str | None) -> str | None:
         return flow_id if flow_id in flow_ids else None
 
-    return Configuration(
-        pops=wanted.pops + extra(current.pops),
-        accounts=accounts,
+    return replace(
+        configuration,
+        accounts=tuple(
+            replace(one, fallback_callflow_id=known(one.fallback_callflow_id))
+            for one in configuration.accounts
+        ),
         callflows=callflows,
-        media=wanted.media + tuple(one for one in extra(current.media) if one.account_id in owners),
+        media=owned(configuration.media),
         acls=acls,
-        domains=wanted.domains
-        + tuple(
+        domains=tuple(
             replace(
                 one,
                 acl_ids=tuple(acl_id for acl_id in one.acl_ids if acl_id in acl_ids),
                 callflow_id=known(one.callflow_id),
             )
-            for one in extra(current.domains)
-            if one.account_id in owners
+            for one in owned(configuration.domains)
         ),
-        numbers=wanted.numbers
-        + tuple(
-            replace(one, callflow_id=known(one.callflow_id))
-            for one in extra(current.numbers)
-            if one.account_id in owners
+        numbers=tuple(
+            replace(one, callflow_id=known(one.callflow_id)) for one in owned(configuration.numbers)
         ),
-        gateways=wanted.gateways
-        + tuple(one for one in extra(current.gateways) if one.account_id is None or one.account_id in owners),
+        gateways=owned(configuration.gateways),
     )
 
 

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from voice.api.principal import Keys
 from voice.bells import Bells
+from voice.live import LiveState
 from voice.settings import Settings
+from voice.store.access_keys import AccessKeys
 from voice.store.database import Database
 
 
@@ -19,7 +20,9 @@ from voice.store.database import Database
 class Services:
     settings: Settings
     database: Database
-    keys: Keys
+    keys: AccessKeys
     bells: Bells = field(default_factory=Bells)
     clock: Callable[[], float] = time.time
     """UTC seconds since the epoch."""
+    live: LiveState | None = None
+    """Of the node that the API runs in; None: it runs alone."""

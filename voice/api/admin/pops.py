@@ -1,0 +1,101 @@
+"""Points of presence: the edges of a platform that has several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from sip_config import words
+from sip_config.configuration import Configuration
+from sip_config.declared_gateway import pop_address
+from sip_config.directory import DEFAULT_POPS
+from sip_config.model import Origin, Pop, Region
+from voice.api.admin import shapes
+from voice.api.admin.editing import Editor
+from voice.api.admin.entries import Entries, Kind, operations_of
+from voice.api.admin.reading import kept
+from voice.api.faults import Conflict, Invalid, Json
+from voice.api.operation import Account as Owner
+from voice.api.operation import Operation
+from voice.api.readers import choice, fitting
+from voice.api.request import Request
+
+_BODY: Final = {
+    "name": shapes.described(shapes.TEXT, "Letters and digits, such as eu1."),
+    "region": shapes.word(*Region),
+    "address": shapes.described(shapes.maybe(shapes.TEXT), "host[:port] of its SIP socket; null: unknown."),
+}
+_SHOWN: Final = shapes.shape(
+    {"id": shapes.TEXT, "href": shapes.HREF, **_BODY, "origin": shapes.ORIGIN}, title="Pop"
+)
+
+
+def _read(request: Request, old: Pop | None, _: Configuration) -> Pop:
+    body = request.body
+    address = fitting(pop_address)
+    if old is None:
+        pop = Pop(
+            name=body.required("name", fitting(words.label)),
+            region=body.required("region", choice(Region)),
+            address=body.optional("address", address),
+            origin=Origin.API,
+        )
+    else:
+        if body.get("name", fitting(words.label), old.name) != old.name:
+            raise Invalid.field("name", "A POP keeps its name. Delete it, and create another.")
+        pop = replace(
+            old,
+            region=body.get("region", choice(Region), old.region),
+            address=kept(body, "address", address, old.address),
+        )
+    body.check()
+    return pop
+
+
+def _shown(pop: Pop, _: Configuration) -> Json:
+    return {"name": pop.name, "region": pop.region, "address": pop.address, "origin": pop.origin}
+
+
+class Pops(Entries[Pop]):
+    """With the usual ones while none are configured; the first change writes those down."""
+
+    def __init__(self, editor: Editor, kind: Kind[Pop], own: str) -> None:
+        super().__init__(editor, kind)
+        self._own = own
+
+    def all(self, current: Configuration) -> tuple[Pop, ...]:
+        return current.pops or tuple(replace(pop, origin=Origin.API) for pop in DEFAULT_POPS)
+
+    def with_all(self, current: Configuration, entries: Iterable[Pop]) -> Configuration:
+        wanted = tuple(entries)
+        if all(pop.name != self._own for pop in wanted):
+            raise Conflict(f"POP {self._own} is the one that answers here; it cannot be deleted.")
+        return super().with_all(current, wanted)
+
+
+def operations(editor: Editor, own: str) -> tuple[Operation, ...]:
+    """`own`: the POP of this node."""
+    kind = Kind[Pop](
+        table="pops",
+        noun="POP",
+        plural="POPs",
+        path="/sip/pops",
+        called=lambda pop: pop.name,
+        id=lambda pop: pop.name,
+        owner=lambda pop: None,
+        shown=_shown,
+        read=_read,
+    )
+    return operations_of(
+        Pops(editor, kind, own),
+        tag="Points of presence",
+        scope="pops",
+        shown=_SHOWN,
+        body=_BODY,
+        required=("name", "region"),
+        create=Owner.OPERATOR,
+        change=Owner.OPERATOR,
+        delete=Owner.OPERATOR,
+        read=Owner.OPERATOR,
+    )

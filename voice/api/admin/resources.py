@@ -1,0 +1,20 @@
+"""Every resource of the administration."""
+
+from __future__ import annotations
+
+from voice.api.admin import accounts, domains, gateways, numbers, pops
+from voice.api.admin.editing import Editor
+from voice.api.operation import Operation
+from voice.api.services import Services
+
+
+def operations(services: Services) -> tuple[Operation, ...]:
+    """In the order in which the documentation shows them."""
+    editor = Editor(services)
+    return (
+        *accounts.operations(editor),
+        *domains.operations(editor),
+        *numbers.operations(editor),
+        *gateways.operations(editor),
+        *pops.operations(editor, services.settings.pop),
+    )

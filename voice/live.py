@@ -1,0 +1,46 @@
+"""What a node is doing right now, for operators to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from voice.edge.server import EdgeSnapshot
+
+
+class LiveState(Protocol):
+    """The node that the API runs in."""
+
+    def snapshot(self) -> Mapping[str, Mapping[str, Any]]:
+        """Figures as JSON has them, by part of the node."""
+        ...
+
+
+class _Edge(Protocol):
+    def snapshot(self) -> EdgeSnapshot: ...
+
+
+class _Pool(Protocol):
+    @property
+    def running_calls(self) -> int: ...
+
+
+class NodeState:
+    """Implements `LiveState` for a node's edge and pool."""
+
+    def __init__(self, edge: _Edge, pool: _Pool) -> None:
+        self._edge = edge
+        self._pool = pool
+
+    def snapshot(self) -> Mapping[str, Mapping[str, Any]]:
+        edge = asdict(self._edge.snapshot())
+        return {
+            "edge": {_camel(name): value for name, value in edge.items()},
+            "pool": {"runningCalls": self._pool.running_calls},
+        }
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
