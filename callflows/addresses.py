@@ -29,3 +29,9 @@ CALLER_ID = Matching(
     longest=16,
     described="a number in international form with + and digits only, such as +31201234567",
 )
+
+WEB_ADDRESS = Matching(
+    pattern=f"https?://({HOST})({PORT})?([/?][!$-;=?-~]*)?",
+    longest=2000,
+    described="an http or https URL, such as https://example.com/flow",
+)

@@ -15,6 +15,7 @@ from lxml import etree
 
 from callflows.build import Callflow, build_callflow, raw_callflow
 from callflows.faults import DocumentFaults, Fault, quoted, those_that_exist
+from callflows.head import HEAD, read_head, written_head
 from callflows.kinds import XML_SPACE
 from callflows.raw import NO_ATTRIBUTES, Place, RawCallflow, RawOption, RawStep
 
@@ -36,14 +37,15 @@ def parse_document(text: str | bytes) -> Callflow:
     Bytes are UTF-8; in a `str` an encoding declaration means nothing.
     """
     faults: list[Fault] = []
-    return build_callflow(_read(_root(_utf8(text)), faults), faults)
+    return build_callflow(_read(parsed_root(checked_utf8(text)), faults), faults)
 
 
 def to_canonical(flow: Callflow) -> str:
     """The canonical document of a callflow: `parse_document` of it gives the same callflow."""
-    root = etree.Element("callflow")
+    said = raw_callflow(flow)
+    root = etree.Element("callflow", written_head(said))
     steps = etree.SubElement(root, "steps")
-    for raw in raw_callflow(flow).steps:
+    for raw in said.steps:
         step = etree.SubElement(steps, "step", {"id": raw.id, "action": raw.action})
         for option in raw.options:
             _write(step, option)
@@ -63,7 +65,7 @@ def schema() -> str:
     return files("callflows").joinpath("callflow.rng").read_text(encoding="utf-8")
 
 
-def _utf8(text: str | bytes) -> bytes:
+def checked_utf8(text: str | bytes) -> bytes:
     """The document in UTF-8, small enough and without a document type declaration.  Raises DocumentFaults."""
     if len(text) > LARGEST_DOCUMENT:
         raise _too_large(len(text))
@@ -124,7 +126,7 @@ def _before_doctype(text: str) -> str | None:
         at = text.index(">", end) + 1
 
 
-def _root(document: bytes) -> etree._Element:
+def parsed_root(document: bytes) -> etree._Element:
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -159,7 +161,8 @@ def _read(root: etree._Element, faults: list[Fault]) -> RawCallflow:
             _at(root, f"The document is a <{_name(root)}>.", f"Write a <callflow>, such as {_SKELETON}.")
         )
         raise DocumentFaults(tuple(faults))
-    _expect_attributes(root, (), faults)
+    head = read_head({str(name): str(value) for name, value in root.attrib.items()}, _place(root), faults)
+    _expect_attributes(root, HEAD, faults)
     _expect_no_text(root, faults)
     holders = list(_children(root, "steps", faults))
     if not holders:
@@ -169,7 +172,13 @@ def _read(root: etree._Element, faults: list[Fault]) -> RawCallflow:
     steps = tuple(_read_step(step, faults) for holder in holders for step in _read_steps(holder, faults))
     if not holders:
         raise DocumentFaults(tuple(faults))
-    return RawCallflow(steps=steps, place=_place(holders[0]))
+    return RawCallflow(
+        steps=steps,
+        title=head.title,
+        record=head.record,
+        max_duration=head.max_duration,
+        place=_place(holders[0]),
+    )
 
 
 def _read_steps(holder: etree._Element, faults: list[Fault]) -> Iterator[etree._Element]:
@@ -258,9 +267,14 @@ def _name(element: etree._Element) -> str:
     return str(element.tag)[:80]
 
 
-def _place(element: etree._Element) -> Place:
+def line_of(element: etree._Element) -> int:
+    """The line on which its start tag ends."""
     line: int = element.sourceline  # type: ignore[assignment]  # the stubs leave it open
-    return Place(line=line, element=element.getroottree().getpath(element))
+    return line
+
+
+def _place(element: etree._Element) -> Place:
+    return Place(line=line_of(element), element=element.getroottree().getpath(element))
 
 
 def _at(element: etree._Element, message: str, remedy: str) -> Fault:

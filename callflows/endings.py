@@ -17,6 +17,12 @@ class Cause(StrEnum):
     """After a transfer or dial that was answered."""
     HANGUP_STEP = "hangup_step"
     END_OF_STEPS = "end_of_steps"
+    MACHINE = "machine"
+    """An answering machine took the call, and the callflow wants people only."""
+    TOO_MANY_STEPS = "too_many_steps"
+    """The callflow went round and round."""
+    NO_FLOW = "no_flow"
+    """The callflow to go on with could not be had."""
     MAX_SECONDS = "max_seconds"
     """The call reached the longest time a call may take."""
     STOPPED = "stopped"
@@ -42,6 +48,9 @@ UNANSWERED: Mapping[Cause, int] = MappingProxyType(
         Cause.CALLEE_HUNG_UP: 480,
         Cause.HANGUP_STEP: 603,
         Cause.END_OF_STEPS: 480,
+        Cause.MACHINE: 480,
+        Cause.TOO_MANY_STEPS: 480,
+        Cause.NO_FLOW: 480,
         Cause.MAX_SECONDS: 480,
         Cause.STOPPED: 503,
         Cause.INTERNAL_ERROR: 500,

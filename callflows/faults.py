@@ -13,14 +13,19 @@ class Fault:
     """One thing that is wrong with a document, and what to do about it."""
 
     line: int
-    """Counts from 1; for an element the line on which its start tag ends."""
+    """Counts from 1; for an element the line on which its start tag ends; 0 in JSON, which has pointers."""
     element: str
-    """Where it stands, as an XPath such as ``/callflow/steps/step[2]/timeout``."""
+    """Where it stands: an XPath such as ``/callflow/steps/step[2]/timeout``, or a JSON pointer such as
+    ``/steps/1/options/timeout``."""
     message: str
     remedy: str
 
     def __str__(self) -> str:
-        return f"line {self.line}, {self.element}: {self.message} {self.remedy}"
+        where = [f"line {self.line}"] if self.line else []
+        where += [self.element] if self.element else []
+        return (
+            f"{', '.join(where)}: {self.message} {self.remedy}" if where else f"{self.message} {self.remedy}"
+        )
 
 
 class DocumentFaults(Exception):

@@ -91,6 +91,10 @@ class Kind(ABC, Generic[Value]):
     @abstractmethod
     def write(self, value: Value) -> tuple[str | RawOption, ...]: ...
 
+    def option(self, name: str, value: Value) -> RawOption:
+        """A value as a document says it."""
+        return RawOption(name=name, content=self.write(value))
+
     @abstractmethod
     def schema(self) -> str:
         """The content of the option's element, in RELAX NG."""
@@ -134,6 +138,40 @@ class Number(Kind[float]):
             f'<list><data type="decimal"><param name="pattern">{escape(DECIMAL)}</param>'
             f'<param name="minInclusive">{decimal_text(self.minimum)}</param>'
             f'<param name="maxInclusive">{decimal_text(self.maximum)}</param></data></list>'
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Kind[int]):
+    """A whole number within bounds, both included."""
+
+    minimum: int
+    maximum: int
+    unit: str = ""
+
+    @property
+    def expected(self) -> str:
+        unit = f"{self.unit} without a unit, " if self.unit else ""
+        return f"{unit}a whole number from {self.minimum} to {self.maximum}"
+
+    def read(self, option: RawOption) -> int:
+        text = plain_text(option)
+        if not re.fullmatch("[0-9]{1,9}", text):
+            raise self.refuse(option, text)
+        if not self.minimum <= int(text) <= self.maximum:
+            raise bad_value(
+                option.place, f"{option.name} is {text}: out of range.", f"Write {self.expected}."
+            )
+        return int(text)
+
+    def write(self, value: int) -> tuple[str | RawOption, ...]:
+        return (str(value),)
+
+    def schema(self) -> str:
+        return (
+            '<list><data type="integer"><param name="pattern">[0-9]{1,9}</param>'
+            f'<param name="minInclusive">{self.minimum}</param>'
+            f'<param name="maxInclusive">{self.maximum}</param></data></list>'
         )
 
 

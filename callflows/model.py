@@ -5,7 +5,9 @@ Each step's own dataclass stands in its file under `callflows.steps`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +34,35 @@ class Utterance:
     voice: str
     """``male`` or ``female``: a preference."""
     parts: tuple[Words | Silence, ...]
+
+
+class Operator(StrEnum):
+    """How a condition compares; both sides are texts."""
+
+    EQUAL = "=="
+    UNEQUAL = "!="
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What has to be true of a variable for a step to run (reference, section 2.2)."""
+
+    variable: str
+    operator: Operator
+    value: str
+
+    def holds(self, variables: Mapping[str, str]) -> bool:
+        """A variable that nobody set is an empty text."""
+        same = variables.get(self.variable, "") == self.value
+        return same if self.operator is Operator.EQUAL else not same
+
+
+class IfMachine(StrEnum):
+    """What becomes of a step when a machine answered (reference, section 2.3)."""
+
+    CONTINUE = "continue"
+    """The step runs, whoever answered."""
+    DELAY = "delay"
+    """The step waits for the end of the machine's announcement."""
+    HANGUP = "hangup"
+    """The call is ended."""

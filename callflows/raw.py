@@ -44,6 +44,8 @@ class RawStep:
     id: str
     action: str
     options: tuple[RawOption, ...]
+    names: Mapping[str, str] = field(default_factory=lambda: NO_ATTRIBUTES)
+    """What the encoding calls an option, where that is not the model's name."""
     place: Place = NOWHERE
 
 
@@ -52,4 +54,8 @@ class RawCallflow:
     """The steps of a document, in order."""
 
     steps: tuple[RawStep, ...]
+    title: str | None = None
+    record: bool = False
+    max_duration: int | None = None
+    """Seconds."""
     place: Place = NOWHERE

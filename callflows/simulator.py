@@ -22,7 +22,7 @@ from callflows.simulation.clock import VirtualTimeLoop
 from callflows.simulation.journal import SimulatedJournal
 from callflows.simulation.line import SimulatedLine
 from callflows.simulation.script import Answers, Callee, Refuses, Rings, Script
-from callflows.simulation.sounds import SimulatedRecordings, SimulatedSounds
+from callflows.simulation.sounds import SimulatedFlows, SimulatedRecordings, SimulatedSounds
 from callflows.simulation.transcript import Event, Happening, Transcript
 
 __all__ = [
@@ -85,6 +85,9 @@ class SimulatedCall:
             recordings=SimulatedRecordings(self.journal),
             diary=self.journal,
             max_seconds=script.max_seconds,
+            flows=SimulatedFlows(script, self.journal),
+            variables=script.variables,
+            outgoing=script.outgoing,
         )
         self._script = script
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 
 from callflows.endings import phrase
-from callflows.ports import NotAnswered
+from callflows.ports import Answerer, NotAnswered, Recorder, RecordingPlace
 from callflows.simulation.journal import SimulatedJournal
+from callflows.simulation.recorder import SimulatedRecorder
 from callflows.simulation.script import Answers, Refuses, Rings, Script
 from callflows.simulation.transcript import Event
 
 NOBODY = Rings()
+LISTENING_SECONDS = 1.5
+"""How long it takes to tell a person from a machine, about."""
 
 
 class SimulatedParty:
     """A `callflows.ports.Party`: a callee who has answered."""
 
-    def __init__(self, name: str, talks: float | None, journal: SimulatedJournal) -> None:
+    def __init__(self, name: str, answers: Answers, journal: SimulatedJournal) -> None:
         self._name = name
-        self._talks = talks
+        self._talks = answers.talks
+        self._machine = answers.machine
         self._journal = journal
         self._there = True
         journal.opened(f"talk with {name}")
@@ -27,6 +31,18 @@ class SimulatedParty:
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def leg_id(self) -> str:
+        return f"leg of {self._name}"
+
+    async def record(self, place: RecordingPlace) -> Recorder:
+        await asyncio.sleep(0)
+        return SimulatedRecorder(place, self._journal)
+
+    async def answerer(self, within: float) -> Answerer:
+        await asyncio.sleep(min(within, LISTENING_SECONDS))
+        return Answerer.MACHINE if self._machine else Answerer.HUMAN
 
     async def talk(self) -> None:
         """Returns when the callee has hung up."""

@@ -8,25 +8,23 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from callflows.ports import (
+    Answerer,
     CallGone,
     DialRequest,
     LineState,
     Party,
     Prompt,
-    Recorded,
     Recorder,
     RecordingPlace,
 )
-from callflows.simulation.callees import SimulatedCallees, SimulatedParty
+from callflows.simulation.callees import LISTENING_SECONDS, SimulatedCallees, SimulatedParty
 from callflows.simulation.journal import SimulatedJournal
+from callflows.simulation.recorder import SimulatedRecorder
 from callflows.simulation.script import Script
 from callflows.simulation.transcript import Event
 from callflows.waiting import first_of
 
 Result = TypeVar("Result")
-
-_WAV_HEADER = 44
-_BYTES_PER_SECOND = 16000
 
 
 class SimulatedLine:
@@ -36,7 +34,7 @@ class SimulatedLine:
         self._script = script
         self._journal = journal
         self._callees = SimulatedCallees(script, journal)
-        self._state = LineState.NEW
+        self._state = LineState.ANSWERED if script.outgoing else LineState.NEW
         self._rang = False
         self._reason = ""
         self._over = asyncio.Event()
@@ -111,10 +109,24 @@ class SimulatedLine:
             self._journal.closed("listening for keys")
             self._listeners.remove(queue)
 
-    async def record(self, place: RecordingPlace) -> Recorder:
+    async def send_digits(self, keys: str, *, key_seconds: float, gap_seconds: float) -> None:
         await self._network()
         self._need_media()
-        return SimulatedRecorder(place, self, self._script, self._journal)
+        await self._while_there(asyncio.sleep(len(keys) * (key_seconds + gap_seconds)))
+        self._journal.note(Event.KEYS_SENT, keys)
+
+    async def answerer(self, within: float) -> Answerer:
+        await self._while_there(asyncio.sleep(min(within, LISTENING_SECONDS)))
+        return Answerer.MACHINE if self._script.machine else Answerer.HUMAN
+
+    async def quiet(self, seconds: float, at_most: float) -> None:
+        left = max(self._script.announces - self._journal.now, 0.0)
+        await self._while_there(asyncio.sleep(min(left + seconds, at_most)))
+
+    async def record(self, place: RecordingPlace, *, whole: bool = False) -> Recorder:
+        await self._network()
+        self._need_media()
+        return SimulatedRecorder(place, self._journal, self._script.speaks, self.while_there)
 
     async def dial(self, request: DialRequest) -> Party:
         await self._network()
@@ -123,7 +135,7 @@ class SimulatedLine:
         target, answers = await self._while_there(
             self._callees.first_to_answer(request.targets, request.serial, request.ring_seconds)
         )
-        return SimulatedParty(target, answers.talks, self._journal)
+        return SimulatedParty(target, answers, self._journal)
 
     async def bridge(self, party: Party) -> None:
         assert isinstance(party, SimulatedParty)
@@ -167,32 +179,3 @@ class SimulatedLine:
         self._reason = reason
         self._journal.note(event, detail)
         self._over.set()
-
-
-class SimulatedRecorder:
-    """A `callflows.ports.Recorder` of a caller who speaks when the script says so."""
-
-    def __init__(
-        self, place: RecordingPlace, line: SimulatedLine, script: Script, journal: SimulatedJournal
-    ) -> None:
-        self._place = place
-        self._line = line
-        self._script = script
-        self._journal = journal
-        self._began = journal.now
-        journal.opened(f"recorder of {place.id}")
-        journal.note(Event.RECORDING, place.id)
-
-    async def silent(self, seconds: float) -> None:
-        quiet_since = self._journal.now
-        for start, end in sorted(self._script.speaks):
-            if start < quiet_since + seconds:
-                quiet_since = max(quiet_since, end)
-        await self._line.while_there(quiet_since + seconds - self._journal.now)
-
-    async def stop(self) -> Recorded:
-        seconds = self._journal.now - self._began
-        await asyncio.sleep(0)
-        self._journal.closed(f"recorder of {self._place.id}")
-        size = _WAV_HEADER + round(seconds * _BYTES_PER_SECOND)
-        return Recorded(id=self._place.id, seconds=seconds, size=size)

@@ -15,6 +15,7 @@ class Answers:
     """Seconds of ringing."""
     talks: float | None = 60.0
     """Seconds until it hangs up; None: it waits for the caller to."""
+    machine: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,15 @@ class Script:
     """How long it takes to make or fetch a sound."""
     media_seconds: float = 3.0
     """How long every file of `play` lasts."""
+    outgoing: bool = False
+    """We placed the call, and it has been answered."""
+    machine: bool = False
+    """An answering machine took the outgoing call."""
+    announces: float = 0.0
+    """Seconds that who answers an outgoing call speaks first."""
+    documents: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The callflow that a web address returns, in canonical XML; every other address has none."""
+    variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stopped_at: float | None = None
     """When an operator ends the call."""
     max_seconds: float = 3600.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from callflows.model import Silence, Utterance, Words
 from callflows.ports import Prompt, Recorded, RecordingPlace, Unavailable
@@ -52,10 +53,10 @@ class SimulatedRecordings:
         self._journal = journal
         self._count = 0
 
-    async def place(self) -> RecordingPlace:
+    async def place(self, kind: str = "ivr", leg_id: str | None = None) -> RecordingPlace:
         await asyncio.sleep(0)
         self._count += 1
-        name = f"recording {self._count}"
+        name = f"recording {self._count}" if kind == "ivr" else f"{kind} recording {self._count}"
         self._journal.opened(name)
         return RecordingPlace(id=name, path=f"{name}.wav")
 
@@ -63,3 +64,24 @@ class SimulatedRecordings:
         self._journal.closed(recorded.id)
         state = f"{recorded.seconds:.3f} s" if ok else "failed"
         self._journal.note(Event.RECORDED, f"{recorded.id}, {state}")
+
+    def transcribe(self, recording_id: str, language: str) -> None:
+        self._journal.note(Event.TRANSCRIBED, f"{recording_id}, {language or 'any language'}")
+
+
+class SimulatedFlows:
+    """A `callflows.ports.Flows` that has the documents of the script."""
+
+    def __init__(self, script: Script, journal: SimulatedJournal) -> None:
+        self._script = script
+        self._journal = journal
+
+    async def fetch(self, url: str, variables: Mapping[str, str]) -> str:
+        await asyncio.sleep(0)
+        self._journal.note(Event.FETCHED, url)
+        if url not in self._script.documents:
+            raise Unavailable(f"{url} could not be had: the script says so.")
+        return self._script.documents[url]
+
+    async def finished(self, url: str, recording_id: str, variables: Mapping[str, str]) -> str:
+        return await self.fetch(url, variables)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
+from callflows.conditions import VARIABLE, ConditionKind
 from callflows.endings import Ending
-from callflows.kinds import Kind, Several
-from callflows.ports import Line, Recordings
+from callflows.kinds import Kind, Matching, Several, Whole
+from callflows.model import Condition
+from callflows.ports import Answerer, Flows, Line, Recordings
 from callflows.sounds import Sound
 
 
@@ -48,6 +50,8 @@ class Outcome:
     """Final SIP status of a dial that nobody answered."""
     ending: Ending | None = None
     """Set when the call ends with this step."""
+    document: str | None = None
+    """Canonical XML of the callflow that goes on instead of this one."""
 
 
 class Call(Protocol):
@@ -63,6 +67,20 @@ class Call(Protocol):
     @property
     def recordings(self) -> Recordings: ...
 
+    @property
+    def flows(self) -> Flows: ...
+
+    @property
+    def variables(self) -> Mapping[str, str]: ...
+
+    async def answer(self) -> None:
+        """Answers the caller, if nothing did before; what records the whole call begins."""
+        ...
+
+    async def answerer(self, within: float) -> Answerer:
+        """Who answered an outgoing call, found out once for a call; HUMAN for a caller."""
+        ...
+
     async def play(self, sound: Sound) -> None:
         """Gets the sound ready, unless it is, and plays it to the end.  Raises Unavailable."""
         ...
@@ -70,6 +88,22 @@ class Call(Protocol):
     def reached(self, outcome: Outcome) -> None:
         """From now on this is how the step went, should the call end before the step does."""
         ...
+
+
+STEP_ID = "[A-Za-z0-9_][A-Za-z0-9_.\\-]{0,63}"
+
+COMMON: Mapping[str, Kind[Any] | Several[Any]] = {
+    "condition": Several(each=ConditionKind(), at_most=20),
+    "on_keypress_goto": Matching(pattern=STEP_ID, longest=64, described="the id of a step"),
+    "on_keypress_var": Matching(
+        pattern=VARIABLE,
+        longest=64,
+        described="the name of a variable: up to 64 letters, digits, _ . or -, not beginning with a digit",
+    ),
+    "end_key": Matching(pattern="[0-9*#A-D]", longest=1, described="one key: 0-9, *, # or A-D"),
+    "max_num_keys": Whole(minimum=1, maximum=100),
+}
+"""Options that every step has (reference, section 2.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +119,20 @@ class Step(ABC):
 
     id: str
     """Unique in its callflow."""
+    condition: tuple[Condition, ...] = ()
+    """The step is skipped unless all of these hold."""
+    on_keypress_goto: str | None = None
+    """The id of the step to go on with when the caller presses keys while this one runs."""
+    on_keypress_var: str | None = None
+    """The variable that the keys are kept in."""
+    end_key: str | None = None
+    """Ends what the caller types, and is not part of it."""
+    max_num_keys: int = 1
+    """So many keys end it as well."""
+
+    @property
+    def hears_keys(self) -> bool:
+        return self.on_keypress_goto is not None or self.on_keypress_var is not None
 
     @property
     def needs(self) -> Need:

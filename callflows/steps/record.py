@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from callflows.addresses import WEB_ADDRESS
 from callflows.kinds import Keys, Number, Truth
 from callflows.ports import Recorded, Recorder, RecordingPlace
+from callflows.recording import closed
 from callflows.sounds import Beep, Sound
 from callflows.steps.base import Call, Need, Outcome, Step, Word
+from callflows.steps.fetch_call_flow import going_on_with
+from callflows.steps.say import LANGUAGE
 from callflows.waiting import first_of, uninterrupted
 
 
@@ -25,6 +29,12 @@ class Record(Step):
     finish_on_key: frozenset[str] = frozenset()
     """Any of these keys ends it."""
     beep: bool = False
+    transcribe: bool = False
+    """The recording is turned into text afterwards."""
+    transcribe_language: str | None = None
+    """BCP 47 tag, such as ``en-US``; None leaves it to the engine."""
+    on_finish: str | None = None
+    """An http(s) URL: the recording is posted there, and the answer is the callflow to go on with."""
 
     action: ClassVar = "record"
     options: ClassVar = {
@@ -32,6 +42,9 @@ class Record(Step):
         "max_length": Number(minimum=1, maximum=14400, unit="seconds"),
         "finish_on_key": Keys(),
         "beep": Truth(),
+        "transcribe": Truth(),
+        "transcribe_language": LANGUAGE,
+        "on_finish": WEB_ADDRESS,
     }
 
     @property
@@ -54,7 +67,14 @@ class Record(Step):
                 end = await first_of(*self._ends(recorder, digits))
         finally:
             recorded = await uninterrupted(_close(call, place, recorder))
-        return Outcome(word=Word.DONE, detail=f"{recorded.seconds:.1f} s; {end}")
+        if self.transcribe:
+            call.recordings.transcribe(recorded.id, self.transcribe_language or "")
+        detail = f"{recorded.seconds:.1f} s; {end}"
+        if self.on_finish is None:
+            return Outcome(word=Word.DONE, detail=detail)
+        return await going_on_with(
+            call.flows.finished(self.on_finish, recorded.id, call.variables), f"{detail}; "
+        )
 
     def _ends(self, recorder: Recorder, digits: AsyncIterator[str]) -> list[Coroutine[Any, Any, str]]:
         ends = [_key(digits, self.finish_on_key), _after(self.max_length)]
@@ -64,15 +84,9 @@ class Record(Step):
 
 
 async def _close(call: Call, place: RecordingPlace, recorder: Recorder | None) -> Recorded:
-    recorded = Recorded(id=place.id, seconds=0.0, size=0)
-    complete = False
-    try:
-        if recorder:
-            recorded = await recorder.stop()
-            complete = True
-            call.reached(Outcome(word=Word.DONE, detail=f"{recorded.seconds:.1f} s"))
-    finally:
-        call.recordings.done(recorded, complete)
+    recorded = await closed(call.recordings, place, recorder)
+    if recorder:
+        call.reached(Outcome(word=Word.DONE, detail=f"{recorded.seconds:.1f} s"))
     return recorded
 
 

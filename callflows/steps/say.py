@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from callflows.kinds import Choice, Matching, Number, Truth
-from callflows.model import Silence, Utterance, Words
+from callflows.kinds import Choice, Matching, Number, Truth, Whole
+from callflows.model import IfMachine, Silence, Utterance, Words
 from callflows.sounds import Sound, Speech
 from callflows.spoken import FASTEST, SLOWEST, SpokenText
 from callflows.steps.base import Call, Need, Outcome, Step, Word
+from callflows.steps.machine import machine_stops
+
+LANGUAGE = Matching(
+    pattern="[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}",
+    longest=35,
+    described="a language tag (BCP 47), such as en-GB",
+)
 
 
 class Voice(StrEnum):
@@ -33,17 +40,22 @@ class Say(Step):
     """1.0 is the voice's own."""
     early: bool = False
     """Speak before the call is answered, where nothing answered it yet."""
+    repeat: int = 1
+    """How often it is spoken."""
+    if_machine: IfMachine = IfMachine.DELAY
+    """Of calls that we placed only."""
+    machine_timeout: int = 7000
+    """Milliseconds that finding out who answered may take."""
 
     action: ClassVar = "say"
     options: ClassVar = {
-        "language": Matching(
-            pattern="[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}",
-            longest=35,
-            described="a language tag (BCP 47), such as en-GB",
-        ),
+        "language": LANGUAGE,
         "voice": Choice(words=Voice),
         "speed": Number(minimum=SLOWEST, maximum=FASTEST),
         "early": Truth(),
+        "repeat": Whole(minimum=1, maximum=10),
+        "if_machine": Choice(words=IfMachine),
+        "machine_timeout": Whole(minimum=400, maximum=10_000, unit="milliseconds"),
         "text": SpokenText(),
     }
 
@@ -66,9 +78,12 @@ class Say(Step):
         return Words(text=part.text, rate=rate)
 
     def sounds(self) -> tuple[Sound, ...]:
-        return (Speech(utterance=self.utterance),)
+        return (Speech(utterance=self.utterance),) * self.repeat
 
     async def run(self, call: Call) -> Outcome:
+        stopped = await machine_stops(call, self.if_machine, self.machine_timeout / 1000)
+        if stopped is not None:
+            return stopped
         for sound in self.sounds():
             await call.play(sound)
         return Outcome(word=Word.DONE)

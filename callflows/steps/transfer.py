@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from callflows.addresses import CALLER_ID, TARGET
-from callflows.ports import DialRequest
+from callflows.kinds import Choice, Truth, Whole
+from callflows.model import IfMachine
+from callflows.ports import DialRequest, Sides
 from callflows.steps.base import Call, Outcome, Step
 from callflows.steps.connecting import DEFAULT_RING_SECONDS, RING_SECONDS, connect
 
@@ -21,12 +23,35 @@ class Transfer(Step):
     """Seconds of ringing."""
     caller_id: str | None = None
     """E.164 number with ``+``; None shows the caller's own."""
+    record: Sides | None = None
+    mask: bool = False
+    """Show the number that was called instead of the caller's."""
+    if_machine: IfMachine = IfMachine.CONTINUE
+    """With ``hangup``, a machine that answers is hung up on, and the next step runs."""
+    machine_timeout: int = 7000
+    """Milliseconds that finding out who answered may take."""
 
     action: ClassVar = "transfer"
-    options: ClassVar = {"to": TARGET, "timeout": RING_SECONDS, "caller_id": CALLER_ID}
+    options: ClassVar = {
+        "to": TARGET,
+        "timeout": RING_SECONDS,
+        "caller_id": CALLER_ID,
+        "record": Choice(words=Sides),
+        "mask": Truth(),
+        "if_machine": Choice(words=IfMachine),
+        "machine_timeout": Whole(minimum=400, maximum=10_000, unit="milliseconds"),
+    }
 
     async def run(self, call: Call) -> Outcome:
         request = DialRequest(
-            targets=(self.to,), serial=False, ring_seconds=self.timeout, caller_id=self.caller_id
+            targets=(self.to,),
+            serial=False,
+            ring_seconds=self.timeout,
+            caller_id=self.caller_id,
+            mask=self.mask,
         )
-        return await connect(call, request)
+        return await connect(call, request, record=self.record, people_within=self._people_within)
+
+    @property
+    def _people_within(self) -> float | None:
+        return None if self.if_machine is IfMachine.CONTINUE else self.machine_timeout / 1000

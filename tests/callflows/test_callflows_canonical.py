@@ -27,6 +27,8 @@ A_RIGHT_VALUE = {
     "source": "a.wav",
     "length": "1",
     "to": "+31201234567",
+    "keys": "1",
+    "url": "https://example.com/",
 }
 
 OPTIONS = [
