@@ -114,6 +114,7 @@ outbound_calls = Table(
     Column("simulated", Integer, nullable=False),
     Column("state", Text, nullable=False),  # queued, claimed, dialled, over
     Column("node", Text),
+    Column("leg_id", Text),  # of the claim: who has an older one is given nothing to dial with
     Column("created_at", Double, nullable=False),
     Column("not_before", Double, nullable=False),
     Column("claimed_at", Double),

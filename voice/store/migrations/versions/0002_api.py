@@ -87,6 +87,7 @@ def upgrade() -> None:
         sa.Column("simulated", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("node", sa.Text(), nullable=True),
+        sa.Column("leg_id", sa.Text(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("not_before", sa.Double(), nullable=False),
         sa.Column("claimed_at", sa.Double(), nullable=True),
