@@ -15,6 +15,7 @@ from lxml import etree
 from callflows.build import Callflow
 from callflows.canonical import checked_utf8, line_of, parsed_root
 from callflows.faults import DocumentFaults, Fault
+from callflows.head import HEAD
 from callflows.json_flow import STEP_FIELDS, from_json, to_json
 from callflows.markup import inner_text
 
@@ -62,10 +63,10 @@ def to_compact(flow: Callflow) -> str:
     """The compact document of a callflow; several steps stand in a ``<CallFlow>``."""
     said = to_json(flow)
     elements = [_element(step) for step in said["steps"]]
-    if len(elements) == 1 and not said.get("title") and not said["record"]:
+    if len(elements) == 1 and not any(said.get(name) for name in HEAD):
         return etree.tostring(elements[0], encoding="unicode") + "\n"
     root = etree.Element("CallFlow")
-    for name in ("title", "record", "maxDuration"):
+    for name in HEAD:
         if said.get(name):
             root.set(name, _attribute(said[name]))
     root.extend(elements)

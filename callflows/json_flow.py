@@ -196,7 +196,7 @@ def _read_conditions(value: Any, where: str, faults: list[Fault]) -> list[RawOpt
 
 
 def _read_option(action: str, name: str, value: Any, where: str) -> list[RawOption]:
-    if _is_unset(value):
+    if _is_unset(value) or (name in _AS_NUMBERS and value == "0"):
         return []
     model_name = _RENAMED.get(action, {}).get(name, name)
     match action, name:
@@ -229,13 +229,13 @@ def _option(name: str, value: Any, where: str) -> RawOption:
 
 def _is_unset(value: Any) -> bool:
     """Java sends zeros and false for what nobody set (reference, section 0.15)."""
-    return value in (None, 0, False, "", "0") or value == [] or value == {}
+    return value in (None, 0, False, "") or value == [] or value == {}
 
 
 def _number_or_uri(value: Any) -> str:
     """E.164 digits get their plus sign."""
     text = _text(value).strip()
-    digits = text.replace(" ", "").replace("-", "")
+    digits = text.replace(" ", "").replace("-", "").removeprefix("+")
     return f"+{digits}" if digits.isascii() and digits.isdigit() and not digits.startswith("0") else text
 
 

@@ -31,6 +31,9 @@ class Keypad:
         listening = asyncio.create_task(self._listening.wait())
         try:
             await asyncio.wait({listening, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self._stop()
+            raise
         finally:
             listening.cancel()
         return self
@@ -38,6 +41,9 @@ class Keypad:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
         assert self._task is not None
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)

@@ -45,7 +45,7 @@ def payload_text(content: tuple[str | RawOption, ...]) -> str:
 
 
 def inner_text(element: etree._Element, skip: tuple[str, ...]) -> str:
-    """What stands inside an element, with its marks; children of the names `skip` (lower case) are left out."""
+    """What stands inside an element, with its marks; children named in `skip` (lower case) are left out."""
     pieces = [escape(element.text or "")] if len(element) else [element.text or ""]
     for child in element:
         if str(child.tag).lower() not in skip:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from callflows.addresses import E164, SIP_URI
-from callflows.build import STEP_ID, Callflow
-from callflows.model import Silence, Words
-from callflows.steps import Dial, Hangup, Pause, Play, Record, Say, Transfer
-from callflows.steps.base import Step
+from callflows.build import Callflow
+from callflows.conditions import VARIABLE
+from callflows.model import Condition, IfMachine, Operator, Silence, Words
+from callflows.ports import Sides
+from callflows.steps import Dial, FetchCallFlow, Hangup, Pause, Play, Record, Say, SendKeys, Transfer
+from callflows.steps.base import STEP_ID, Step
 from callflows.steps.dial import Mode
 from callflows.steps.hangup import REASONS
 from callflows.steps.say import Voice
@@ -54,6 +57,21 @@ _targets = st.from_regex(f"{E164}|{SIP_URI}", fullmatch=True).filter(lambda uri:
 _caller_ids = st.none() | st.from_regex(E164, fullmatch=True)
 _sources = st.sampled_from(["a.wav", "Welcome", "https://example.com/x.mp3", "http://[::1]:8080/a?b=c.WAV"])
 
+_variables = st.from_regex(VARIABLE, fullmatch=True)
+_conditions = st.builds(
+    Condition,
+    variable=_variables,
+    operator=st.sampled_from(Operator),
+    value=st.text(alphabet="abc 1<&\"'", max_size=8),
+)
+_common: dict[str, Any] = {
+    "condition": st.lists(_conditions, max_size=3).map(tuple),
+    "on_keypress_var": st.none() | _variables,
+    "end_key": st.none() | st.sampled_from("0*#A"),
+    "max_num_keys": st.integers(1, 100),
+}
+"""`on_keypress_goto` has to name a step that exists, so `callflows` adds it."""
+
 _OF_EACH: tuple[st.SearchStrategy[Step], ...] = (
     st.builds(
         Say,
@@ -63,6 +81,10 @@ _OF_EACH: tuple[st.SearchStrategy[Step], ...] = (
         voice=st.sampled_from(Voice),
         speed=_thousandths(0.5, 2),
         early=st.booleans(),
+        repeat=st.integers(1, 10),
+        if_machine=st.sampled_from(IfMachine),
+        machine_timeout=st.integers(400, 10_000),
+        **_common,
     ),
     st.builds(
         Play, id=_ids, source=st.lists(_sources, min_size=1, max_size=20).map(tuple), early=st.booleans()
@@ -75,8 +97,30 @@ _OF_EACH: tuple[st.SearchStrategy[Step], ...] = (
         max_length=_thousandths(1, 14400),
         finish_on_key=st.frozensets(st.sampled_from("0123456789*#ABCD")),
         beep=st.booleans(),
+        transcribe=st.booleans(),
+        transcribe_language=st.none() | st.just("en-US"),
+        on_finish=st.none() | st.sampled_from(["https://example.com/a?b=c", "http://[::1]:8080/"]),
     ),
-    st.builds(Transfer, id=_ids, to=_targets, timeout=_thousandths(1, 180), caller_id=_caller_ids),
+    st.builds(
+        Transfer,
+        id=_ids,
+        to=_targets,
+        timeout=_thousandths(1, 180),
+        caller_id=_caller_ids,
+        record=st.none() | st.sampled_from(Sides),
+        mask=st.booleans(),
+        if_machine=st.sampled_from(IfMachine),
+        machine_timeout=st.integers(400, 10_000),
+    ),
+    st.builds(
+        SendKeys,
+        id=_ids,
+        keys=st.from_regex("[0-9*#A-Dw]{1,20}", fullmatch=True),
+        duration=st.integers(40, 2000),
+        interval=st.integers(40, 5000),
+        **_common,
+    ),
+    st.builds(FetchCallFlow, id=_ids, url=st.just("https://example.com/menu")),
     st.builds(
         Dial,
         id=_ids,
@@ -90,9 +134,20 @@ _OF_EACH: tuple[st.SearchStrategy[Step], ...] = (
 
 steps: st.SearchStrategy[Step] = st.one_of(*_OF_EACH)
 
-callflows: st.SearchStrategy[Callflow] = st.lists(
-    steps, min_size=1, max_size=6, unique_by=lambda step: step.id
-).map(lambda made: Callflow(steps=tuple(made)))
+
+@st.composite
+def _callflows(draw: st.DrawFn) -> Callflow:
+    made = draw(st.lists(steps, min_size=1, max_size=6, unique_by=lambda step: step.id))
+    targets = st.none() | st.sampled_from([step.id for step in made])
+    return Callflow(
+        steps=tuple(replace(step, on_keypress_goto=draw(targets)) for step in made),
+        title=draw(st.none() | xml_text.map(lambda text: " ".join(text.split())).filter(bool)),
+        record=draw(st.booleans()),
+        max_duration=draw(st.none() | st.integers(1, 86_400)),
+    )
+
+
+callflows: st.SearchStrategy[Callflow] = _callflows()
 
 
 def typed_text(kind: Any) -> st.SearchStrategy[str]:

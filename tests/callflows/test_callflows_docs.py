@@ -55,7 +55,7 @@ def test_a_faulty_example_is_refused_as_it_says(block: str, said: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(TAKEN) == 1 + len(STEPS)
+    assert len(TAKEN) == 2 + len(STEPS)
     assert len(REFUSED) == 2
 
 
