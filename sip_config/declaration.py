@@ -39,11 +39,12 @@ def declares(root: Section) -> bool:
 
 
 def read_declaration(
-    root: Section, *, base_domain: str, folder: Path, canonical: CanonicalCallflow
+    root: Section, *, base_domain: str, folder: Path | None, canonical: CanonicalCallflow
 ) -> Declaration:
     """Reads the declaration of a file; faults go where those of `root` go, and forbid to use the result.
 
-    `folder`: what file names are relative to.  `canonical`: the checker of callflow documents.
+    `folder`: what file names are relative to; None: no file may be named.  `canonical`: the checker of
+    callflow documents.
     """
     register = Register()
     accounts: list[Account] = []

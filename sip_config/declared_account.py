@@ -78,7 +78,7 @@ class AccountReader:
         name: str,
         *,
         realm: str,
-        folder: Path,
+        folder: Path | None,
         canonical: CanonicalCallflow,
         register: Register,
     ) -> None:
@@ -255,7 +255,9 @@ class AccountReader:
 
     def _file(self, section: Section, *, required: bool = False) -> Path | None:
         text = section.text("file", required=required)
-        return self._folder / text if text else None
+        if text and self._folder is None:
+            section.fault("file", "No file can be named here.", "Send the content itself.")
+        return self._folder / text if text and self._folder is not None else None
 
     def _answer(self, section: Section) -> tuple[str | None, str | None]:
         """What answers a domain or number: a callflow of this account, a URL, or nothing."""

@@ -22,6 +22,8 @@ from voice.settings import Settings
 from voice.settings_file import read_settings
 
 _ROOT_KEYS: Final = ("node", *TABLES)
+SENT: Final = "body"
+"""What faults call a file that somebody sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,24 @@ def read_config_file(
     return ConfigFile(settings=settings, declaration=declaration)
 
 
+def read_declaration_text(content: bytes, settings: Settings) -> Declaration:
+    """Reads what a file declares that somebody sent; it can name no files.
+
+    Raises ConfigurationFaults with everything that is wrong.
+    """
+    faults = FaultList()
+    root = Section(read_toml(_decoded(content, SENT), SENT), faults)
+    declaration = read_declaration(
+        root, base_domain=settings.base_domain, folder=None, canonical=canonical_callflow
+    )
+    names = [name.lower() for name in root.names("pops")]
+    if settings.pop and names and settings.pop not in names:
+        root.fault("pops", f"POP {settings.pop}, which this node is, is not among them.", "Add it.")
+    root.reject_unknown(known=TABLES)
+    faults.raise_if_any()
+    return declaration
+
+
 def read_settings_file(path: Path, environment: Mapping[str, str]) -> Settings:
     """Reads only the settings of a file; what it declares may be faulty.  Raises ConfigurationFaults."""
     faults = FaultList()
@@ -95,15 +115,24 @@ def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(4 * MAX_CHARACTERS + 1)
-        return content.decode()
     except OSError as fault:
-        message, remedy = (
+        raise _unreadable(
+            str(path),
             f"The file cannot be read: {fault.strerror}.",
             "Name another, or correct its permissions.",
-        )
+        ) from None
+    return _decoded(content, str(path))
+
+
+def _decoded(content: bytes, source: str) -> str:
+    try:
+        return content.decode()
     except UnicodeDecodeError as fault:
-        message, remedy = f"Byte {fault.start} is not UTF-8.", "Save the file as UTF-8."
-    raise ConfigurationFaults([Fault(source=str(path), line=None, key="", message=message, remedy=remedy)])
+        raise _unreadable(source, f"Byte {fault.start} is not UTF-8.", "Save the file as UTF-8.") from None
+
+
+def _unreadable(source: str, message: str, remedy: str) -> ConfigurationFaults:
+    return ConfigurationFaults([Fault(source=source, line=None, key="", message=message, remedy=remedy)])
 
 
 def _check_pop(root: Section, settings: Settings) -> None:

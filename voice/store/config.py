@@ -28,6 +28,11 @@ from voice.store.schema import state
 
 log = logging.getLogger(__name__)
 
+
+class Clashing(StoreError):
+    """What a file declares is taken by an entry that the API made."""
+
+
 _VERSION: Final = "configuration version"
 
 
@@ -141,20 +146,24 @@ class ConfigStore:
         self._bell.ring()
         return changes
 
-    async def apply(self, declaration: Declaration, *, dry_run: bool = False) -> tuple[Change, ...]:
+    async def apply(
+        self, declaration: Declaration, *, dry_run: bool = False, keep_media: bool = False
+    ) -> tuple[Change, ...]:
         """Makes the store match the declaration, or changes nothing when this raises; returns what changed.
 
         Applying the same declaration again changes nothing.  With `dry_run` nothing is changed in any case.
+        `keep_media`: media files stay, whoever made them, because this declaration cannot name any.
+        What the API made stays too, unless the declaration names it.  Raises Clashing.
         """
         with self._database.errors():
             if dry_run:
                 async with self._database.reading() as connection:
                     current = await read_configuration(connection, declaration.realm)
-                return differences(current, self._wanted(declaration, current)[0])
+                return differences(current, self._wanted(declaration, current, keep_media)[0])
             async with self._database.writing() as connection:
                 version = await _version(connection, to_change=True)
                 current = await read_configuration(connection, declaration.realm)
-                wanted, sources = self._wanted(declaration, current)
+                wanted, sources = self._wanted(declaration, current, keep_media)
                 changes = differences(current, wanted)
                 await asyncio.to_thread(_keep_media, current, wanted, sources)
                 if changes:
@@ -164,7 +173,7 @@ class ConfigStore:
         return changes
 
     def _wanted(
-        self, declaration: Declaration, current: Configuration
+        self, declaration: Declaration, current: Configuration, keep_media: bool
     ) -> tuple[Configuration, dict[str, Path]]:
         """The declaration with ids, and with media where they will be stored; and where each comes from."""
         wanted = with_ids_of(declaration.configuration, current, new_id)
@@ -179,10 +188,12 @@ class ConfigStore:
             path = str(self._media_folder / entry.account_id / entry.name)
             media.append(replace(entry, path=path))
             sources[path] = source
+        if keep_media:
+            media += [one for one in current.media if one.path not in sources]
         beside = kept_beside(replace(wanted, media=tuple(media)), current)
         found = clashes(beside)
         if found:
-            raise StoreError("\n".join(map(str, found)))
+            raise Clashing("\n".join(map(str, found)))
         return beside, sources
 
     async def _write(

@@ -84,7 +84,7 @@ def _shown(account: Account, _: Configuration) -> Json:
 
 
 def operations(editor: Editor) -> tuple[Operation, ...]:
-    kind = Kind[Account](
+    kind: Kind[Account] = Kind(
         table="accounts",
         noun="account",
         plural="accounts",

@@ -123,7 +123,7 @@ def _shown(base_domain: str) -> Callable[[Domain, Configuration], Json]:
 
 
 def operations(editor: Editor) -> tuple[Operation, ...]:
-    kind = Kind[Domain](
+    kind: Kind[Domain] = Kind(
         table="domains",
         noun="domain",
         plural="domains",

@@ -123,7 +123,7 @@ def _shown(gateway: Gateway, _: Configuration) -> Json:
 
 
 def operations(editor: Editor) -> tuple[Operation, ...]:
-    kind = Kind[Gateway](
+    kind: Kind[Gateway] = Kind(
         table="gateways",
         noun="gateway",
         plural="gateways",

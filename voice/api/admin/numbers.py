@@ -78,7 +78,7 @@ def _shown(number: Number, _: Configuration) -> Json:
 
 
 def operations(editor: Editor) -> tuple[Operation, ...]:
-    kind = Kind[Number](
+    kind: Kind[Number] = Kind(
         table="numbers",
         noun="number",
         plural="numbers",

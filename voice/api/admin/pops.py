@@ -76,7 +76,7 @@ class Pops(Entries[Pop]):
 
 def operations(editor: Editor, own: str) -> tuple[Operation, ...]:
     """`own`: the POP of this node."""
-    kind = Kind[Pop](
+    kind: Kind[Pop] = Kind(
         table="pops",
         noun="POP",
         plural="POPs",

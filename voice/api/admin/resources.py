@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from voice.api.admin import accounts, domains, gateways, numbers, pops
+from voice.api.admin import (
+    access_keys,
+    accounts,
+    acls,
+    configuration,
+    domains,
+    gateways,
+    history,
+    live,
+    media,
+    numbers,
+    pops,
+)
 from voice.api.admin.editing import Editor
 from voice.api.operation import Operation
 from voice.api.services import Services
@@ -13,8 +25,14 @@ def operations(services: Services) -> tuple[Operation, ...]:
     editor = Editor(services)
     return (
         *accounts.operations(editor),
+        *access_keys.operations(services),
+        *acls.operations(editor),
         *domains.operations(editor),
         *numbers.operations(editor),
         *gateways.operations(editor),
         *pops.operations(editor, services.settings.pop),
+        *media.operations(editor),
+        *configuration.operations(services, editor),
+        *history.operations(services),
+        *live.operations(services, editor),
     )
