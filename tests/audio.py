@@ -90,9 +90,12 @@ def tone_spans(
     return spans
 
 
-def tone_seconds(samples: Samples, hertz: float, *, rate: int = RATE) -> float:
-    """For how long this tone sounds in all."""
-    return sum(end - start for start, end in tone_spans(samples, hertz, rate=rate))
+def tone_seconds(
+    samples: Samples, hertz: float, *, rate: int = RATE, share: float = 0.8, quiet: float = 0.005
+) -> float:
+    """For how long this tone sounds in all; see `tone_spans`."""
+    spans = tone_spans(samples, hertz, rate=rate, share=share, quiet=quiet)
+    return sum(end - start for start, end in spans)
 
 
 def _goertzel(samples: Samples, hertz: float, rate: int) -> float:

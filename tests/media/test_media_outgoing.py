@@ -50,10 +50,9 @@ async def test_the_edge_is_told_which_leg_it_is(stage: Stage) -> None:
 
 
 async def test_the_callees_digits_come(stage: Stage) -> None:
-    async with stage.called() as (line, callee):
-        async with line.digits() as digits:
-            await callee.do("digits", "4")
-            assert await anext(digits) == "4"
+    async with stage.called() as (line, callee), line.digits() as digits:
+        await callee.do("digits", "4")
+        assert await anext(digits) == "4"
 
 
 async def test_a_callee_who_is_busy_has_not_answered(stage: Stage) -> None:

@@ -20,17 +20,16 @@ async def send_keys(leg: MediaLeg, keys: str, key_seconds: float, gap_seconds: f
 
     Raises Unavailable for a key that does not exist, before anything is sent, and MediaError.
     """
-    wanted = keys.upper()
-    for key in wanted:
-        if key not in KEYS and key != WAIT.upper():
+    for key in keys:
+        if key.upper() not in KEYS and key != WAIT:
             raise Unavailable(
                 f"The key {key!r} does not exist: use 0 to 9, *, #, A to D, or w for half a second"
             )
-    for key in wanted:
-        if key == WAIT.upper():
+    for key in keys:
+        if key == WAIT:
             await asyncio.sleep(WAIT_SECONDS)
         else:
-            await leg.send_digit(key, key_seconds)
+            await leg.send_digit(key.upper(), key_seconds)
             await asyncio.sleep(key_seconds + gap_seconds)
 
 
