@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from callflows.canonical import parse_document, to_canonical
+from callflows.canonical import to_canonical
 from callflows.faults import DocumentFaults
+from callflows.reading import read_callflow
 from sip_config.declaration import TABLES, Declaration, declares, read_declaration
 from sip_config.declared_account import CallflowRefused, DocumentFault
 from sip_config.directory import DEFAULT_POPS
@@ -95,12 +96,14 @@ def read_settings_file(path: Path, environment: Mapping[str, str]) -> Settings:
 def canonical_callflow(document: bytes) -> str:
     """The checker of callflow documents that `sip_config` asks for.  Raises CallflowRefused."""
     try:
-        return to_canonical(parse_document(document))
+        return to_canonical(read_callflow(document))
     except DocumentFaults as refused:
         raise CallflowRefused(
             tuple(
                 DocumentFault(
-                    line=fault.line, message=f"{fault.element}: {fault.message}", remedy=fault.remedy
+                    line=fault.line,
+                    message=f"{fault.element}: {fault.message}" if fault.element else fault.message,
+                    remedy=fault.remedy,
                 )
                 for fault in refused.faults
             )

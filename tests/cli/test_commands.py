@@ -475,3 +475,69 @@ def test_cells() -> None:
     assert rfc3339(None) is None
     assert rfc3339(0.0015) == "1970-01-01T00:00:00.002Z" or rfc3339(0.0015) == "1970-01-01T00:00:00.001Z"
     assert [bytes_shown(size) for size in (None, 44, 32_044, 12_000_000)] == ["", "44 B", "32 kB", "12 MB"]
+
+
+def test_the_first_key_is_made_before_anything_else(trunkflow: Run, tmp_path: Path) -> None:
+    status, output, errors = trunkflow("keys", "create", "--operator", "--label", "me")
+    assert (status, errors) == (0, "")
+    key, said = output.splitlines()
+    assert key.startswith("live_")
+    assert said.endswith("This is the only time that the key is shown.")
+    assert (tmp_path / "data" / "trunkflow.db").stat().st_mode & 0o777 == 0o600
+    status, output, _ = trunkflow("keys", "list")
+    assert status == 0
+    assert "(operator)" in output
+    assert key not in output
+
+
+def test_keys_of_an_account_are_made_rotated_and_revoked(trunkflow: Run) -> None:
+    assert trunkflow("apply", "trunkflow.toml")[0] == 0
+    status, output, _ = trunkflow(
+        *("keys", "create", "--account", "acme", "--test", "--scope", "calls:read", "--scope", "webhooks"),
+        *("--days", "7", "--json"),
+    )
+    assert status == 0
+    made = json.loads(output)
+    assert made["key"].startswith("test_")
+    assert (made["scopes"], made["test"]) == (["calls:read", "webhooks"], True)
+    status, output, _ = trunkflow("keys", "rotate", made["id"][:8], "--overlap", "1", "--json")
+    assert status == 0
+    assert json.loads(output)["scopes"] == made["scopes"]
+    assert trunkflow("keys", "revoke", made["id"])[0] == 0
+    listed = json.loads(trunkflow("keys", "list", "--account", "acme", "--json")[1])
+    assert [one["revoked_at"] is not None for one in listed] == [True, False]
+    status, _, errors = trunkflow("keys", "revoke", made["id"])
+    assert (status, errors.strip()) == (1, f"Key {made['id']} was revoked before.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["create"], "Say whose key it is to be"),
+        (["create", "--operator", "--account", "acme"], "Say whose key it is to be"),
+        (["create", "--account", "nobody"], "There is no account nobody"),
+        (["create", "--operator", "--scope", "call"], "Did you mean calls?"),
+        (["revoke", "ffff"], "There is no access key whose id begins with ffff"),
+    ],
+)
+def test_keys_that_cannot_be_made_are_refused(trunkflow: Run, arguments: list[str], said: str) -> None:
+    trunkflow("apply", "trunkflow.toml")
+    status, _, errors = trunkflow("keys", *arguments)
+    assert status == 1
+    assert said in errors
+
+
+def test_a_callflow_is_run_without_a_telephone(trunkflow: Run, tmp_path: Path) -> None:
+    steps = '<step id="hello" action="say"><language>en-GB</language><text>Hello.</text></step>'
+    (tmp_path / "flow.xml").write_text(f"<callflow><steps>{steps}</steps></callflow>")
+    status, output, errors = trunkflow("check", "flow.xml", "--simulate", "--key", "1:5", "--hangs-up", "30")
+    assert (status, errors) == (0, "")
+    assert "good, 1 step" in output
+    assert "hello" in output
+    status, _, errors = trunkflow("check", "flow.xml", "--simulate", "--key", "5")
+    assert (status, errors.startswith("5 is no key press.")) == (1, True)
+
+
+def test_a_callflow_in_json_is_checked_as_well(trunkflow: Run, tmp_path: Path) -> None:
+    (tmp_path / "flow.json").write_text('{"steps": [{"action": "hangup"}]}')
+    assert trunkflow("check", "flow.json")[0] == 0

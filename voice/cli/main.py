@@ -18,6 +18,7 @@ from voice.cli.apply import apply
 from voice.cli.calls import calls_app
 from voice.cli.check import check
 from voice.cli.configured import acls, domains, gateways, numbers
+from voice.cli.keys import keys_app
 from voice.cli.refusals import refusals
 from voice.cli.serve import serve
 from voice.cli.session import CommandFailed
@@ -42,6 +43,7 @@ for listing in (domains, acls, numbers, gateways):
     app.command()(listing)
 app.add_typer(calls_app, name="calls")
 app.command()(refusals)
+app.add_typer(keys_app, name="keys")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
