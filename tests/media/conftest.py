@@ -55,12 +55,16 @@ class Stage:
         self._came.put_nowait(line)
         return line.hear
 
+    async def arrival(self) -> LiveLine:
+        """The line of the next INVITE, not answered."""
+        return await self._came.get()
+
     @asynccontextmanager
     async def caller(self, *arguments: str) -> AsyncIterator[tuple[LiveLine, Phone]]:
         """Somebody who calls, and has been answered."""
         host, port = self.engine.address
         async with phone("call", f"sip:{uuid.uuid4()}@{host}:{port}", *arguments) as caller:
-            line = await self._came.get()
+            line = await self.arrival()
             await line.answer()
             yield line, caller
             await line.hangup()

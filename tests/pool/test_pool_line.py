@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -21,7 +22,7 @@ from voice.media.seam import (
     Playback,
 )
 from voice.pool.line import LiveLine
-from voice.pool.orders import DialPlan
+from voice.pool.orders import CallOrder, DialPlan, FirstLeg
 
 FACTS = DialogFacts(
     call_id="c", local="<sip:a@b>;tag=1", remote="<sip:c@d>;tag=2", target="sip:c@d", routes=()
@@ -99,11 +100,12 @@ class StagedEngine:
 
 
 class Scene:
-    def __init__(self) -> None:
+    def __init__(self, order: CallOrder | None = None) -> None:
         self.stage = Stage()
         self.engine = StagedEngine(self.stage)
+        self.plans: list[DialPlan] = []
         self.line = LiveLine(
-            order_for(None),
+            order or order_for(None),
             cast(MediaLeg, StagedLeg(self.stage, "caller")),
             cast(MediaEngine, self.engine),
             self._ticket,
@@ -111,6 +113,7 @@ class Scene:
         )
 
     async def _ticket(self, plan: DialPlan) -> str:
+        self.plans.append(plan)
         return "sip:ticket@127.0.0.1"
 
     async def cancelled(self, work: asyncio.Task[object]) -> list[str]:
@@ -150,3 +153,36 @@ async def test_a_callee_who_answers_as_the_step_is_cancelled_is_hung_up() -> Non
     scene.stage.after["invited"] = lambda: scene.engine.tell(Established(dialog=FACTS, headers={}))
     scene.stage.before["ringback False"] = work.cancel
     assert (await scene.cancelled(work))[-1] == "callee hung up"
+
+
+OUTGOING = FirstLeg(target="+4915112345678", caller_id="+31201234567", ring_seconds=30.0)
+
+
+@pytest.mark.parametrize(
+    ("order", "request_", "shown"),
+    [
+        ({}, {}, "+31201234567"),
+        ({}, {"mask": True}, "+31207654321"),
+        ({}, {"mask": True, "caller_id": "+442071234567"}, "+442071234567"),
+        ({"destination": "sip:desk@acme.sip.example.com"}, {"mask": True}, "+31201234567"),
+        ({"outbound": OUTGOING, "destination": "+4915112345678"}, {"mask": True}, "+31201234567"),
+    ],
+    ids=["the caller", "masked", "asked for", "no number to mask with", "whom we called is not shown"],
+)
+async def test_what_a_callee_is_shown(order: dict[str, str], request_: dict[str, str], shown: str) -> None:
+    scene = Scene(replace(order_for(None), **order))  # type: ignore[arg-type]
+    work = asyncio.ensure_future(scene.line.dial(replace(DIAL, **request_)))  # type: ignore[arg-type]
+    scene.stage.after["invited"] = work.cancel
+    await scene.cancelled(work)
+    assert [plan.caller_id for plan in scene.plans] == [shown]
+
+
+async def test_a_leg_that_has_an_id_is_filed_with_it_and_known_while_it_rings() -> None:
+    scene = Scene()
+    work = asyncio.ensure_future(scene.line.dial(DIAL, quietly=True, leg_id="leg-1"))
+    known: list[str] = []
+    scene.stage.before["invited"] = lambda: known.extend(party.leg_id for party in scene.line.parties)
+    scene.stage.after["invited"] = work.cancel
+    assert (await scene.cancelled(work))[-1] == "callee hung up"
+    assert known == [plan.leg_id for plan in scene.plans] == ["leg-1"]
+    assert scene.line.parties == ()
