@@ -23,6 +23,7 @@ from voice.records import Event, LegChanged, LegStarted, LegStatus
 from voice.sip.message import Request, Response
 
 CALL = "0ca11000-0000-4000-8000-000000000001"
+LEG = "1e611000-0000-4000-8000-000000000001"
 ALICE, BOB, CAROL = "sip:alice@5.5.5.1", "sip:bob@5.5.5.2", "sip:carol@5.5.5.3"
 
 
@@ -30,7 +31,12 @@ class Dial:
     """A call process, three telephones, and an INVITE on its way to a plan."""
 
     def __init__(
-        self, *targets: str, hunting: Hunting = Hunting.PARALLEL, ring: float = 30, **settings: object
+        self,
+        *targets: str,
+        hunting: Hunting = Hunting.PARALLEL,
+        ring: float = 30,
+        leg_id: str | None = None,
+        **settings: object,
     ) -> None:
         self.world = World(directory(gateways=[gateway()]), **settings)
         self.process = self.world.agent(SEAT.host, SEAT.port)
@@ -42,6 +48,7 @@ class Dial:
             hunting=hunting,
             ring_seconds=ring,
             caller_id="+31200000001",
+            leg_id=leg_id,
         )
         self.ticket = self.world.proxy.dials.file(plan, self.world.now)
         self.invite = self.process.request(
@@ -348,3 +355,28 @@ def test_a_plan_without_targets_or_with_too_many_is_a_bug_of_the_caller() -> Non
         )
         with pytest.raises(ValueError, match="1 to 32 targets"):
             world.proxy.dials.file(plan, world.now)
+
+
+def test_a_leg_that_was_named_beforehand_has_that_id() -> None:
+    dial = Dial(ALICE, leg_id=LEG).begin()
+    dial.rings(ALICE)
+    dial.says(ALICE, 486)
+    assert [leg.leg_id for leg in dial.world.said(LegStarted)] == [LEG]
+    ended = dial.world.said(LegChanged)[-1]
+    assert (ended.leg_id, ended.status, ended.sip_status) == (LEG, LegStatus.BUSY, 486)
+
+
+def test_only_the_first_of_several_legs_has_the_id() -> None:
+    dial = Dial(ALICE, BOB, leg_id=LEG).begin()
+    dial.rings(ALICE)
+    first, second = dial.world.said(LegStarted)
+    assert first.leg_id == LEG
+    assert second.leg_id != LEG
+
+
+def test_a_named_leg_without_any_way_is_on_record_as_failed() -> None:
+    dial = Dial("sips:bob@5.5.5.2", leg_id=LEG).begin()
+    dial.process.gets_response(416)
+    (started,), (ended,) = dial.world.said(LegStarted), dial.world.said(LegChanged)
+    assert (started.leg_id, ended.leg_id) == (LEG, LEG)
+    assert (ended.status, ended.sip_status) == (LegStatus.FAILED, 416)

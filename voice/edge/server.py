@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sip_config.directory import Directory
 from sip_config.model import Transport
 from voice.edge.core.doors import INSIDE, Door, Doors
+from voice.edge.core.limits import OverLimit
 from voice.edge.core.proxy import Proxy
 from voice.edge.core.wishes import AddressesWanted, SeatWanted, Wish
 from voice.edge.resolve import Resolver, Unresolvable
@@ -155,6 +156,20 @@ class Edge:
     def drain(self) -> None:
         """New calls are refused with 503 from now on; those that are there go on."""
         self._proxy.draining = True
+
+    def reserve(self, call_id: str, account_id: str) -> OverLimit | None:
+        """A place for a call that the API placed, within the limits of its account; None: it has one.
+
+        `call_ended` gives it back.  Raises LookupError when there is no such account.
+        """
+        over = self._proxy.calls.reserve(call_id, account_id, self._clock())
+        self._arm()
+        return over
+
+    def is_trunk_call(self, call_id: str) -> bool:
+        """Whether this is a running call that goes out by a gateway without a call process."""
+        call = self._proxy.kernel.limits.calls.get(call_id)
+        return call is not None and call.trunk
 
     def call_ended(self, call_id: str) -> None:
         """The pool says that a callflow call is over: its place becomes free."""

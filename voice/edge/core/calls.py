@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sip_config.model import Account
 from sip_config.numbers import NumberFault, normalise
 from sip_config.routing import RunCallflow, SendOut
 from voice.edge.core.best import Final
@@ -12,7 +13,7 @@ from voice.edge.core.gates import Admission
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
-from voice.edge.core.limits import LiveCall
+from voice.edge.core.limits import LiveCall, OverLimit
 from voice.edge.core.targets import Hop, Target, caller_of, gateway_hop
 from voice.edge.core.tokens import DialogToken, ids_of
 from voice.edge.core.wishes import SeatWanted
@@ -82,7 +83,7 @@ class Calls:
             now=now,
         )
         trunk = isinstance(route, SendOut)
-        self._take_place(call_id, admission, trunk=trunk, now=now)
+        self._take_place(call_id, account, trunk=trunk, now=now)
         crossing = Crossing(
             request,
             source,
@@ -108,6 +109,19 @@ class Calls:
             invite.begin([Target(name=admission.e164, hops=hops)], now)
         else:
             self._seek_seat(server, crossing, facts, admission, shown, now)
+
+    def reserve(self, call_id: str, account_id: str, now: float) -> OverLimit | None:
+        """A place for a call that the account places through the API, within the same limits.
+
+        None: it has one, until `ended`.  Raises LookupError when there is no such account.
+        """
+        account = self._kernel.directory().account(account_id)
+        if account is None:
+            raise LookupError(f"there is no account {account_id}")
+        over = self._kernel.limits.admit(account, now)
+        if over is None:
+            self._take_place(call_id, account, trunk=False, now=now)
+        return over
 
     def ended(self, call_id: str) -> None:
         """The pool says that a callflow call is over."""
@@ -142,11 +156,11 @@ class Calls:
         if call is not None:
             self._longest.stop(call)
 
-    def _take_place(self, call_id: str, admission: Admission, *, trunk: bool, now: float) -> None:
+    def _take_place(self, call_id: str, account: Account, *, trunk: bool, now: float) -> None:
         self.begun += 1
-        call = LiveCall(call_id, admission.account.id, trunk=trunk, since=now)
+        call = LiveCall(call_id, account.id, trunk=trunk, since=now)
         self._kernel.limits.take(call)
-        call.wanted = now + admission.account.max_call_seconds + (0.0 if trunk else _POOL_GRACE)
+        call.wanted = now + account.max_call_seconds + (0.0 if trunk else _POOL_GRACE)
         self._longest.changed(call)
 
     def _trunk_ended(self, call_id: str) -> Callable[[Final, float], None]:

@@ -38,7 +38,7 @@ class Dials:
         """Keeps a plan; returns the URI that its INVITE has to be sent to.  Raises ValueError."""
         if not 1 <= len(plan.targets) <= MAX_TARGETS:
             raise ValueError(f"a dial plan needs 1 to {MAX_TARGETS} targets, not {len(plan.targets)}")
-        ids_of(plan.call_id)  # Has to be a UUID: tokens carry it.
+        ids_of(plan.call_id, *filter(None, (plan.leg_id,)))  # Have to be UUIDs: tokens carry them.
         ticket = token_hex(16)
         alarm = Alarm(self._kernel, lambda _now: self._forget(ticket))
         self._plans[ticket] = plan, alarm
@@ -64,7 +64,11 @@ class Dials:
             request, source, kernel.doors.inside, ids=ids_of(plan.call_id), from_caller=True, trunk=False
         )
         facts = CallFacts(
-            kind=Kind.DIAL, call_id=plan.call_id, account_id=plan.account_id, source=plan.caller_id
+            kind=Kind.DIAL,
+            call_id=plan.call_id,
+            account_id=plan.account_id,
+            source=plan.caller_id,
+            leg_id=plan.leg_id,
         )
         process = (source.host, source.port)
 

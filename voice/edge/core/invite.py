@@ -43,6 +43,8 @@ class CallFacts:
     account_id: str
     source: str
     incoming_leg: Leg | None = None
+    leg_id: str | None = None
+    """That the first leg begun is to have; the next ways to a target, and other targets, get new ones."""
     cseq_delta: int = 0
     routes: tuple[str, ...] = ()
     """Routes beyond the edge, in a dialog."""
@@ -72,6 +74,7 @@ class Invite:
         self._serial = False
         self._ring_seconds: float | None = None
         self._ring: Alarm | None = None
+        self._leg_id = facts.leg_id
         self._branches: list[Branch] = []
         self._finals: list[Final] = []
         self._cancelled: Final | None = None
@@ -172,6 +175,10 @@ class Invite:
     def _begin_hop(self, target: Target, now: float) -> None:
         if not target.hops:
             if target.problem is not None:
+                if self._leg_id is not None:
+                    # Whoever named the leg looks for how it ended.
+                    problem = target.problem
+                    self._new_leg(target, None, now).responded(problem.status, problem.reason, now)
                 self._finals.append(target.problem)
                 target.problem = None
             return
@@ -199,19 +206,23 @@ class Invite:
     def _new_branch(self, target: Target, hop: Hop, now: float) -> Branch:
         leg = None
         if self.facts.kind in (Kind.TRUNK, Kind.DIAL):
-            leg = Leg(
-                self.kernel.journal,
-                new_id(),
-                self.facts.call_id,
-                Direction.OUTGOING,
-                source=self.facts.source,
-                destination=target.name,
-                gateway=hop.gateway.name if hop.gateway else None,
-                now=now,
-            )
+            leg = self._new_leg(target, hop.gateway.name if hop.gateway else None, now)
         branch = Branch(self, target, hop, leg)
         self._branches.append(branch)
         return branch
+
+    def _new_leg(self, target: Target, gateway: str | None, now: float) -> Leg:
+        leg_id, self._leg_id = self._leg_id or new_id(), None
+        return Leg(
+            self.kernel.journal,
+            leg_id,
+            self.facts.call_id,
+            Direction.OUTGOING,
+            source=self.facts.source,
+            destination=target.name,
+            gateway=gateway,
+            now=now,
+        )
 
     def _send(self, branch: Branch, flows: Sequence[Flow], now: float) -> None:
         branch.flows = flows[1:]
