@@ -42,10 +42,12 @@ async def furnished(api: World) -> dict[str, str]:
     number = await made("/numbers?account=acme", {"number": "+31201111111"}, "operator")
     gateway = await made("/sip/gateways?account=acme", {"name": "own", "host": "192.0.2.9"}, "operator")
     key = await made("/access-keys", {"label": "second"})
+    signing = await made("/signing-keys", {})
     await api.ask("PUT", "/media/tune.wav", raw=b"RIFF")
     return {
         "account": ACME,
         "access_key": key["id"],
+        "signing_key": signing["id"],
         "acl": acl["id"],
         "network": "192.0.2.1%2F32",
         "sip_account": user["id"],
@@ -125,7 +127,9 @@ async def test_a_key_without_the_scope_does_nothing(api: World) -> None:
         if operation.method != "GET":
             assert await status(api, operation, parameters, reader) == 401, operation.path
         else:
-            assert await status(api, operation, parameters, reader) == 200, operation.path
+            shows_secret = operation.path == "/signing-keys/{signing_key}"
+            expected = 401 if shows_secret else 200
+            assert await status(api, operation, parameters, reader) == expected, operation.path
 
 
 async def test_a_test_key_reads_and_changes_nothing(api: World) -> None:
@@ -214,3 +218,15 @@ async def test_only_an_operator_makes_keys_of_operators(api: World) -> None:
     mine = (await api.ask("POST", "/access-keys", {"accountId": None})).json
     assert mine["accountId"] == ACME
     assert (await api.ask("GET", f"/access-keys/{made['id']}")).status == 404
+
+
+async def test_a_signing_key_is_shown_where_it_is_made_and_one_by_one(api: World) -> None:
+    made = (await api.ask("POST", "/signing-keys", {"signsInSeconds": 3600})).json
+    assert made["signsFrom"] > made["createdAt"]
+    assert made["secret"].encode() not in (await api.ask("GET", "/signing-keys")).content
+    assert (await api.ask("GET", f"/signing-keys/{made['id']}")).json["secret"] == made["secret"]
+    assert (await api.ask("GET", f"/signing-keys/{made['id']}", key="other")).status == 404
+    assert (await api.ask("DELETE", f"/signing-keys/{made['id']}", key="other")).status == 404
+    assert (await api.ask("DELETE", f"/signing-keys/{made['id']}")).status == 204
+    assert (await api.ask("GET", f"/signing-keys/{made['id']}")).json["revokedAt"] is not None
+    assert (await api.ask("DELETE", f"/signing-keys/{made['id']}")).status == 404

@@ -14,6 +14,7 @@ from voice.api.admin import (
     media,
     numbers,
     pops,
+    signing_keys,
 )
 from voice.api.admin.editing import Editor
 from voice.api.operation import Operation
@@ -26,6 +27,7 @@ def operations(services: Services) -> tuple[Operation, ...]:
     return (
         *accounts.operations(editor),
         *access_keys.operations(services),
+        *signing_keys.operations(services),
         *acls.operations(editor),
         *domains.operations(editor),
         *numbers.operations(editor),
