@@ -31,7 +31,7 @@ HOMES = {
     "alembic": ("voice.store",),
     "aiosqlite": ("voice.store",),
     "asyncpg": ("voice.store",),
-    "msgspec": ("voice.pool",),
+    "msgspec": ("voice.pool", "voice.store"),
     "pyttsx3": ("voice.speech",),
     "espeakng_loader": ("voice.speech",),
     "soundfile": ("voice.speech",),

@@ -114,7 +114,7 @@ class AccessKeys:
                 return tuple([_key(row) for row in (await connection.execute(query)).mappings()])
 
     async def rotate(self, key_id: str, *, overlap_seconds: float) -> tuple[str, AccessKey] | None:
-        """A new key with the rights of an old one, which expires after the overlap.  None: none such is good."""
+        """A new key with the rights of an old one, which expires after the overlap; None: it is not good."""
         old = await self.get(key_id)
         if old is None or not old.is_good(self._clock()):
             return None

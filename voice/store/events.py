@@ -63,7 +63,7 @@ class Receiver:
 
 
 async def announce(connection: AsyncConnection, records: Iterable[Record]) -> int:
-    """Makes the deliveries that these records ask for, whose rows are stored already; returns how many are new.
+    """Makes the deliveries that stored records ask for; returns how many are new.
 
     For the webhooks of the account, and for that of the call.
     """
@@ -129,6 +129,7 @@ def delivery_row(
         "created_at": at,
         "state": "pending",
         "attempts": 0,
+        "retries": 0,
         "next_at": at,
     }
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import delete, insert
@@ -20,11 +21,14 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from voice.bells import Bell
 from voice.records import Event, Record, Refusal
 from voice.store import schema
 from voice.store.database import Database, said
+from voice.store.events import announce
 from voice.store.folding import Folded, fold, upsert
 from voice.store.retention import Retention, prune
+from voice.store.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +67,13 @@ class StoreJournal:
         events: int = EVENTS,
         refusals: int = REFUSALS,
         gather_seconds: float = _GATHER_SECONDS,
+        spool: Path | None = None,
+        told: Bell | None = None,
     ) -> None:
+        """`spool`: a folder for what is not in the database yet, so that a crash loses no record of a call.
+
+        `told` rings when there is something to tell customers.
+        """
         self._database = database
         self._clock = clock
         self._retention = retention or Retention()
@@ -72,6 +82,8 @@ class StoreJournal:
         self._events = _Queue("events", events)
         self._refusals = _Queue("refusals", refusals)
         self._queues = (self._calls, self._events, self._refusals)
+        self._spool = None if spool is None else Spool(spool)
+        self._told = told
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -79,7 +91,21 @@ class StoreJournal:
         self._next_telling = float("-inf")
 
     def start(self) -> None:
-        """Begins to write; records written before wait until then."""
+        """Begins to write: what a crash left in the spool, then what was written before this.
+
+        Raises OSError when there can be no spool.
+        """
+        if self._spool is not None:
+            left = self._spool.open()
+            if left:
+                log.info("%d records of an earlier node are written down again", len(left))
+            early = list(self._calls.records)
+            self._calls.records.clear()
+            self._calls.records.extend(left)
+            for record in early:
+                self._spool.add(record)
+                self._calls.records.append(record)
+            self._wake.set()
         self._writer = asyncio.get_running_loop().create_task(self._write_all(), name="journal")
 
     @property
@@ -98,8 +124,8 @@ class StoreJournal:
             self._refusals.put(record)
         elif isinstance(record, Event):
             self._events.put(record)
-        else:
-            self._calls.put(record)
+        elif self._calls.put(record) and self._spool is not None:
+            self._spool.add(record)
         self._wake.set()
 
     async def close(self, *, within: float = 10.0) -> None:
@@ -110,6 +136,8 @@ class StoreJournal:
             await asyncio.wait({self._writer}, timeout=within)
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
+        if self._spool is not None:
+            self._spool.close()
         for queue in self._queues:
             queue.give_up()
         self._log_losses()
@@ -125,25 +153,34 @@ class StoreJournal:
     async def _write_batch(self) -> None:
         """Writes the oldest records of each kind; they leave their queues once they are in the database."""
         taken = [queue.oldest(_BATCH) for queue in self._queues]
-        await self._insist(fold(record for records in taken for record in records))
+        await self._insist(fold(record for records in taken for record in records), taken[0])
+        if self._spool is not None:
+            self._spool.stored(len(taken[0]))
         for queue, records in zip(self._queues, taken, strict=True):
             queue.drop(len(records))
         self._record_losses()
         await self._prune_sometimes(sum(map(len, taken)))
 
-    async def _insist(self, folded: Folded) -> None:
-        """Writes the rows in one transaction, however long the database takes to be ready for it."""
+    async def _insist(self, folded: Folded, records: Sequence[Record] = ()) -> None:
+        """Writes the rows in one transaction, however long the database takes to be ready for it.
+
+        In the same transaction, what `records` tell customers.
+        """
         delay = _FIRST_RETRY_SECONDS
         refused = 0
         while True:
             try:
                 async with self._database.writing() as connection:
                     await _put(connection, folded)
+                    news = await announce(connection, records)
+                if news and self._told is not None:
+                    self._told.ring()
                 return
             except Exception as fault:  # Whatever it is, it must not end the journal.
                 refused += await self._is_about_the_rows(fault)
                 if refused == _REFUSALS_BEFORE_BLAME:
                     await self._without_the_bad_one(folded, fault)
+                    await self._insist(Folded(), records)
                     return
                 log.warning(
                     "database %s takes no records, trying again; %d wait: %s",
@@ -243,11 +280,13 @@ class _Queue:
         self.recorded = 0
         """Of those lost, how many an event in the database tells of."""
 
-    def put(self, record: Record) -> None:
+    def put(self, record: Record) -> bool:
+        """Whether there was room."""
         if len(self.records) < self.limit:
             self.records.append(record)
-        else:
-            self.lost += 1
+            return True
+        self.lost += 1
+        return False
 
     def oldest(self, most: int) -> list[Record]:
         return list(islice(self.records, most))

@@ -78,7 +78,8 @@ deliveries = Table(
     Column("token", Text),
     Column("created_at", Double, nullable=False),
     Column("state", Text, nullable=False),  # pending, delivered, failed
-    Column("attempts", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),  # in all
+    Column("retries", Integer, nullable=False),  # since it was made due, which a replay does anew
     Column("next_at", Double, nullable=False),
     Column("done_at", Double),
     Column("last_status", Integer),

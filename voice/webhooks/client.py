@@ -66,6 +66,17 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of every hop."""
+
+    method: str
+    body: bytes | None
+    max_bytes: int
+    headers: HeaderMaker
+    accept: frozenset[int]
+
+
 class SafeClient:
     """Use as ``async with``, or `start` and `close`."""
 
@@ -126,28 +137,45 @@ class SafeClient:
 
         `seconds` is for everything, the settings' `total_seconds` by default.  Raises FetchFailed.
         """
+        return await self._whole(_Asked("GET", None, max_bytes, headers, accept), url, seconds)
+
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        max_bytes: int,
+        seconds: float | None = None,
+        headers: HeaderMaker = lambda url: {},
+        accept: frozenset[int] = frozenset({200}),
+    ) -> Answer:
+        """POSTs to a URL; as `get`, but only redirects that keep the method and the body are followed.
+
+        Without a Content-Type among `headers` there is none.  Raises FetchFailed.
+        """
+        return await self._whole(_Asked("POST", body, max_bytes, headers, accept), url, seconds)
+
+    async def _whole(self, asked: _Asked, url: str, seconds: float | None) -> Answer:
         seconds = self._settings.total_seconds if seconds is None else seconds
         here = checked_url(url, allow_private=self._settings.allow_private_networks)
         try:
             async with asyncio.timeout(seconds):
-                return await self._follow(here, max_bytes, headers, accept)
+                return await self._follow(here, asked)
         except TimeoutError:
+            why = "a caller is waiting while this runs" if asked.body is None else "do the work afterwards"
             raise FetchFailed(
-                f"GET {shown(here)} took longer than {seconds:g} s. "
-                "Answer sooner: a caller is waiting while this runs."
+                f"{asked.method} {shown(here)} took longer than {seconds:g} s. Answer sooner: {why}."
             ) from None
 
-    async def _follow(
-        self, here: URL, max_bytes: int, headers: HeaderMaker, accept: frozenset[int]
-    ) -> Answer:
+    async def _follow(self, here: URL, asked: _Asked) -> Answer:
         start = shown(here)
         for _ in range(self._settings.max_redirects + 1):
-            answer = await self._one(here, max_bytes, headers, accept)
+            answer = await self._one(here, asked)
             if isinstance(answer, Answer):
                 return answer
             here = self._next_hop(here, answer)
         raise FetchFailed(
-            f"GET {start} was redirected more than {self._settings.max_redirects} times, "
+            f"{asked.method} {start} was redirected more than {self._settings.max_redirects} times, "
             f"last to {shown(here)}. Configure the address it ends at."
         )
 
@@ -156,47 +184,76 @@ class SafeClient:
             there = here.join(URL(location, encoded=location.isascii()))
         except ValueError:
             raise FetchFailed(
-                f"GET {shown(here)} redirects to an address that is not a URL. Correct its Location header."
+                f"{shown(here)} redirects to an address that is not a URL. Correct its Location header."
             ) from None
         if here.scheme == "https" and there.scheme == "http":
             raise FetchFailed(
-                f"GET {shown(here)} redirects from https to http ({shown(there)}), "
+                f"{shown(here)} redirects from https to http ({shown(there)}), "
                 "where anyone on the way could read it. Redirect to an https address."
             )
         try:
             return checked_url(str(there), allow_private=self._settings.allow_private_networks)
         except FetchFailed as fault:
-            raise FetchFailed(f"GET {shown(here)} redirects. {fault}") from None
+            raise FetchFailed(f"{shown(here)} redirects. {fault}") from None
 
-    async def _one(
-        self, here: URL, max_bytes: int, headers: HeaderMaker, accept: frozenset[int]
-    ) -> Answer | str:
+    async def _one(self, here: URL, asked: _Asked) -> Answer | str:
         """One request: the answer, or the Location of a redirect."""
         if self._session is None:
             raise RuntimeError("the client is not started")
+        request = self._session.request(
+            asked.method,
+            here,
+            data=asked.body,
+            headers=asked.headers(exact(here)),
+            skip_auto_headers=("Content-Type",),
+            allow_redirects=False,
+        )
         try:
-            async with self._session.get(here, headers=headers(str(here)), allow_redirects=False) as response:
-                if response.status in {301, 302, 303, 307, 308}:
-                    if location := response.headers.get("Location"):
-                        return location
+            async with request as response:
+                if response.status in _REDIRECTS:
+                    return _location(response, here, asked)
+                if response.status not in asked.accept:
                     raise FetchFailed(
-                        f"GET {shown(here)} answered {response.status} without a Location header. Add it, "
-                        "or answer 200."
-                    )
-                if response.status not in accept:
-                    raise FetchFailed(
-                        f"GET {shown(here)} answered {_status(response)} where 200 is expected. "
+                        f"{asked.method} {shown(here)} answered {_status(response)} where 200 is expected. "
                         "Look into that server's log."
                     )
                 return Answer(
                     url=shown(here),
                     status=response.status,
                     headers=response.headers,
-                    body=await _body(response, here, max_bytes),
+                    body=await _body(response, here, asked),
                 )
         except (aiohttp.ClientError, OSError) as error:
             # asyncio.timeout's own TimeoutError is an OSError too, but is raised outside of here.
-            raise FetchFailed(f"GET {shown(here)} failed: {_what_failed(error)}") from error
+            raise FetchFailed(f"{asked.method} {shown(here)} failed: {_what_failed(error)}") from error
+
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_KEEPING = frozenset({307, 308})
+"""Redirects that ask for the same request again (RFC 9110 section 15.4)."""
+
+
+def _location(response: aiohttp.ClientResponse, here: URL, asked: _Asked) -> str:
+    location = response.headers.get("Location")
+    if not location:
+        raise FetchFailed(
+            f"{asked.method} {shown(here)} answered {response.status} without a Location header. Add it, "
+            "or answer 200."
+        )
+    if asked.body is not None and response.status not in _KEEPING:
+        raise FetchFailed(
+            f"{asked.method} {shown(here)} was redirected with {response.status}, which would lose what is "
+            "posted. Redirect with 307 or 308, or configure the address that it leads to."
+        )
+    return location
+
+
+def exact(url: URL) -> str:
+    """The URL as its server sees it: no user, no fragment, no default port, ``/`` for an empty path.
+
+    It is what signatures cover (reference, section 8.1).
+    """
+    return f"{url.scheme}://{url.host_port_subcomponent}{url.raw_path_qs}"
 
 
 def checked_url(url: str, *, allow_private: bool) -> URL:
@@ -239,17 +296,19 @@ _PRIVATE_REMEDY = (
 )
 
 
-async def _body(response: aiohttp.ClientResponse, url: URL, max_bytes: int) -> bytes:
+async def _body(response: aiohttp.ClientResponse, url: URL, asked: _Asked) -> bytes:
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise FetchFailed(
-            f"GET {shown(url)} answered compressed, though we accept identity only. Switch that off."
+            f"{asked.method} {shown(url)} answered compressed, though we accept identity only. "
+            "Switch that off."
         )
     body = bytearray()
     async for chunk in response.content.iter_chunked(READ_BYTES):
         body += chunk
-        if len(body) > max_bytes:
+        if len(body) > asked.max_bytes:
             raise FetchFailed(
-                f"GET {shown(url)} answered with more than {max_bytes} bytes. Make what it sends smaller."
+                f"{asked.method} {shown(url)} answered with more than {asked.max_bytes} bytes. "
+                "Make what it sends smaller."
             )
     return bytes(body)
 

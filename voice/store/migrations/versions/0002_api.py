@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("retries", sa.Integer(), nullable=False),
         sa.Column("next_at", sa.Double(), nullable=False),
         sa.Column("done_at", sa.Double(), nullable=True),
         sa.Column("last_status", sa.Integer(), nullable=True),
