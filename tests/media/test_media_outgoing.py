@@ -33,12 +33,8 @@ async def test_what_happens_to_the_leg_is_reported_as_the_callers(stage: Stage) 
         assert await line.ended() == "the callee hung up"
         assert [party for _, party in stage.events] == [None] * len(stage.events)
         kinds = [type(event) for event, _ in stage.events]
-        assert kinds == [Progress, MediaUp, Established, Gone] or kinds == [
-            Progress,
-            Established,
-            MediaUp,
-            Gone,
-        ]
+        assert (kinds[0], kinds[-1]) == (Progress, Gone)
+        assert {Established, MediaUp} == {*kinds} - {Progress, Gone}
 
 
 async def test_the_edge_is_told_which_leg_it_is(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callflows.ports import Prompt, Recorded, RecordingPlace
+from callflows.ports import Prompt, Recorded, RecordingPlace, Unavailable
 from tests.audio import Samples, read_wav, tone, tone_seconds, write_wav
 from tests.media.conftest import Stage
 from voice.media.seam import MediaError
@@ -120,6 +120,15 @@ async def test_recordings_go_on_through_a_hold_of_the_far_end(
     assert there(mixed, PROMPT) == pytest.approx(1.0, abs=0.15)
     assert there(mixed[-3200:], CALLER) > 0.3
     assert there(read_wav(tmp_path / "own.wav")[-3200:], CALLER) > 0.3
+
+
+async def test_what_the_stack_says_of_a_file_that_cannot_be_written_is_logged(
+    stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with stage.caller() as (line, _):
+        with pytest.raises(Unavailable, match="cannot begin"):
+            await line.record(place(tmp_path / "nowhere" / "r.wav"), whole=True)
+    assert any("No such file" in one.message for one in caplog.records if one.name.endswith("pj.endpoint"))
 
 
 async def test_a_recording_of_somebody_who_has_hung_up_is_over(stage: Stage, tmp_path: Path) -> None:

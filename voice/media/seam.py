@@ -86,7 +86,7 @@ def added(before: MediaStats | None, more: MediaStats) -> MediaStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A provisional response to our INVITE."""
+    """A provisional response to our INVITE, 100 included."""
 
     status: int
     reason: str

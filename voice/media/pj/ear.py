@@ -4,6 +4,7 @@ pjsua2 could hand each frame to Python instead (`AudioMediaPort`).  That would b
 interpreter every 20 ms from the one thread that moves the sound of all calls of the process, which
 would then wait for the interpreter's lock; and the port must not be destroyed while the bridge still
 uses it, which nothing tells.  A recorder needs none of it.  It writes a quarter of a second at a time.
+Measured on a call: frames handed to Python 0.87 % of a core, this with a detector behind it 0.25 %.
 """
 
 from __future__ import annotations

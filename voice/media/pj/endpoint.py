@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import pjsua2 as pj
 
 from voice.media.seam import MediaSettings
 
+log = logging.getLogger(__name__)
+
 CODEC_TOP_PRIORITY = 250
+
+LEVELS = {0: logging.CRITICAL, 1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO}
+"""pjsip's levels; higher ones are details."""
+
+
+class _Log(pj.LogWriter):  # type: ignore[misc]  # pjsua2 has no types
+    """What the stack has to say, among all else that is logged."""
+
+    def write(self, entry: pj.LogEntry) -> None:
+        log.log(LEVELS.get(entry.level, logging.DEBUG), "%s", entry.msg.strip())
 
 
 def boot(endpoint: pj.Endpoint, settings: MediaSettings, log_level: int = 2) -> tuple[str, int]:
@@ -40,6 +53,10 @@ def _endpoint_config(settings: MediaSettings, log_level: int) -> pj.EpConfig:
     config.logConfig.level = log_level
     config.logConfig.consoleLevel = log_level
     config.logConfig.msgLogging = 0
+    # Which part of it speaks; time and thread our own log adds.
+    config.logConfig.decor = pj.PJ_LOG_HAS_SENDER | pj.PJ_LOG_HAS_SPACE
+    # The library deletes its writer when it is destroyed: it is its own from here on.
+    config.logConfig.writer = _Log().__disown__()
     media = config.medConfig
     media.clockRate = settings.clock_rate
     media.sndClockRate = settings.clock_rate

@@ -166,7 +166,19 @@ class PjLeg:
 
     def on_transaction(self, transaction: pj.SipTransaction) -> None:
         """In the pjsua2 thread."""
+        if transaction.statusCode == 100 and transaction.method == "INVITE":
+            self._trying(transaction)
         self._reinvites.on_transaction(transaction)
+
+    def _trying(self, transaction: pj.SipTransaction) -> None:
+        """100 changes no state of the call, but says that the next hop has the INVITE."""
+        call = self._call
+        if (
+            call is not None
+            and transaction.role == pj.PJSIP_ROLE_UAC
+            and call.getInfo().state == pj.PJSIP_INV_STATE_CALLING
+        ):
+            self.emit(Progress(status=100, reason=transaction.statusText))
 
     def on_stream_end(self, index: int) -> None:
         """In the pjsua2 thread: the last moment at which a stream's statistics can be had."""
