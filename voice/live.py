@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from voice.edge.server import EdgeSnapshot
-
 
 class LiveState(Protocol):
     """The node that the API runs in."""
@@ -18,7 +16,9 @@ class LiveState(Protocol):
 
 
 class _Edge(Protocol):
-    def snapshot(self) -> EdgeSnapshot: ...
+    def snapshot(self) -> Any:
+        """A dataclass of figures."""
+        ...
 
 
 class _Pool(Protocol):

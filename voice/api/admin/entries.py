@@ -143,7 +143,7 @@ def operations_of(
     """The five operations of a kind; `create` and the others say whose keys may, and for which account."""
     kind = entries.kind
     item = f"{kind.path}/{{{kind.noun.replace(' ', '_').lower()}}}"
-    one = f"{'an' if kind.noun[0] in 'aeiou' else 'a'} {kind.noun}"
+    one = f"{'an' if kind.noun[0] in 'aeiouA' else 'a'} {kind.noun}"
     asked = shapes.fields(body, required=required)
     query = {} if read is Owner.OPERATOR else shapes.OWNER
 
