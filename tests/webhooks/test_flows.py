@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from messagebird.request_validator import RequestValidator
 from yarl import URL
 
 from callflows.canonical import parse_document
 from tests.webhooks.conftest import Site
 from voice.webhooks.client import ClientSettings, FetchFailed, SafeClient
 from voice.webhooks.flows import FlowFetcher, FlowQuestion, question_url
+from voice.webhooks.signing import JWT_HEADER
 
 FLOW = """<?xml version="1.0" encoding="UTF-8"?>
 <callflow>
@@ -105,14 +108,77 @@ async def test_a_byte_order_mark_is_none_of_the_callers_business(site: Site, fet
         return answering(b"\xef\xbb\xbf" + FLOW.encode())
 
     site.handler = answer
-    assert await fetcher.fetch(site.url(), QUESTION) == FLOW
+    assert parse_document(await fetcher.fetch(site.url(), QUESTION)) == parse_document(FLOW)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"title": "T", "steps": [{"id": "a", "action": "pause", "options": {"length": 1}}]}',
+        '<Pause id="a" length="1"/>',
+    ],
+)
+async def test_answers_in_other_encodings_become_canonical(
+    site: Site, fetcher: FlowFetcher, body: str
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=body)
+
+    site.handler = answer
+    assert [step.action for step in parse_document(await fetcher.fetch(site.url(), QUESTION)).steps] == [
+        "pause"
+    ]
+
+
+class Keys:
+    async def current(self, account_id: str) -> str:
+        assert account_id == "acme"
+        return SECRET
+
+
+SECRET = "the signing key of the account acme"
+
+
+@pytest.fixture
+async def signing() -> AsyncIterator[FlowFetcher]:
+    async with SafeClient(ClientSettings(allow_private_networks=True)) as client:
+        yield FlowFetcher(client, Keys(), seconds=5)
+
+
+async def test_the_question_is_signed_for_the_sdks(site: Site, signing: FlowFetcher) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        url = f"http://{request.host}{request.raw_path}"
+        RequestValidator(SECRET).validate_signature(request.headers[JWT_HEADER], url, await request.read())
+        return answering(FLOW)
+
+    site.handler = answer
+    await signing.fetch(site.url("/flow?b=1&a=2"), replace(QUESTION, account_id="acme"))
+
+
+async def test_a_finished_recording_is_posted_bare_signed_and_without_a_content_type(
+    site: Site, signing: FlowFetcher
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        url = f"http://{request.host}{request.raw_path}"
+        RequestValidator(SECRET).validate_signature(request.headers[JWT_HEADER], url, body)
+        assert json.loads(body) == {"id": "r1", "duration": 3}
+        return answering(FLOW)
+
+    site.handler = answer
+    question = replace(QUESTION, account_id="acme")
+    await signing.finished(site.url("/done"), {"id": "r1", "duration": 3}, question)
+    (request,) = site.requests
+    assert request.method == "POST"
+    assert "Content-Type" not in request.headers
+    assert request.query["callID"] == "c1"
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
         ("", "is no callflow: line 1"),
-        ("<html><body>404</body></html>", "is no callflow: line 1.*<html>"),
+        ("<html><body>404</body></html>", "is no callflow: line 1.*“body”"),
         ('{"steps":[]}', "is no callflow"),
         (FLOW.replace("pause", "moonwalk"), r"line 4.*moonwalk"),
         (FLOW.replace("</steps>", ""), "line 7"),

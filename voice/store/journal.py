@@ -84,6 +84,9 @@ class StoreJournal:
         self._queues = (self._calls, self._events, self._refusals)
         self._spool = None if spool is None else Spool(spool)
         self._told = told
+        self._written = 0
+        """Records that have left their queues for the database."""
+        self._progress = asyncio.Event()
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -128,6 +131,15 @@ class StoreJournal:
             self._spool.add(record)
         self._wake.set()
 
+    async def flushed(self, within: float = 3.0) -> None:
+        """Returns when what has been written so far is in the database, or after so many seconds."""
+        last = self._written + self.waiting
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self._written < last:
+                    self._progress.clear()
+                    await self._progress.wait()
+
     async def close(self, *, within: float = 10.0) -> None:
         """Writes what waits, for at most so many seconds, and ends; what then still waits is lost."""
         self._closing.set()
@@ -158,6 +170,8 @@ class StoreJournal:
             self._spool.stored(len(taken[0]))
         for queue, records in zip(self._queues, taken, strict=True):
             queue.drop(len(records))
+            self._written += len(records)
+        self._progress.set()
         self._record_losses()
         await self._prune_sometimes(sum(map(len, taken)))
 

@@ -1,6 +1,7 @@
 """Dynamic callflows: a customer's web server is asked what to do with a call while the caller waits.
 
-The question is MessageBird's: a GET with the call in its query.  The answer is a canonical document.
+The question is MessageBird's: a GET with the call in its query, or, once a recording is finished, a POST of
+it.  The answer is a callflow in any of the three encodings (reference, section 4).
 """
 
 from __future__ import annotations
@@ -8,11 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
-from callflows.canonical import LARGEST_DOCUMENT, parse_document
+from callflows.canonical import LARGEST_DOCUMENT, to_canonical
 from callflows.faults import DocumentFaults
-from voice.webhooks.client import FetchFailed, SafeClient
+from callflows.reading import read_callflow
+from voice.store.errors import StoreError
+from voice.webhooks.client import Answer, FetchFailed, HeaderMaker, SafeClient
+from voice.webhooks.signing import signed_headers
 
 RESTRICTED = "Restricted"
 """The source of a call whose caller withholds the number."""
@@ -32,28 +37,70 @@ class FlowQuestion:
     number_id: str | None = None
     """Of the number that was called; None when a domain's callflow is wanted."""
     variables: Mapping[str, str] = field(default_factory=dict)
+    account_id: str | None = None
+    """Whose signing key signs the question."""
+
+
+class Secrets(Protocol):
+    """Where signing keys come from (`voice.store.signing_keys`)."""
+
+    async def current(self, account_id: str) -> str: ...
 
 
 class FlowFetcher:
-    """Fetches callflows.  `seconds` is for everything, from the look-up of the name to the last byte."""
+    """Fetches callflows.  `seconds` is for everything, from the look-up of the name to the last byte.
 
-    def __init__(self, client: SafeClient, *, seconds: float = 8.0) -> None:
+    Without `secrets` nothing is signed.
+    """
+
+    def __init__(self, client: SafeClient, secrets: Secrets | None = None, *, seconds: float = 8.0) -> None:
         self._client = client
+        self._secrets = secrets
         self._seconds = seconds
 
     async def fetch(self, url: str, question: FlowQuestion) -> str:
-        """The document for this call, checked.  Raises FetchFailed (an Unavailable)."""
+        """The callflow for this call, checked, as canonical XML.  Raises FetchFailed (an Unavailable)."""
         answer = await self._client.get(
             question_url(url, question),
             max_bytes=LARGEST_DOCUMENT,
             seconds=self._seconds,
-            headers=_headers,
+            headers=await self._headers(question, b""),
         )
+        return _canonical(answer)
+
+    async def finished(self, url: str, recording: Mapping[str, Any], question: FlowQuestion) -> str:
+        """The callflow that goes on after a recording, which is posted as its bare JSON object.
+
+        Without a Content-Type, as MessageBird does it.  Raises FetchFailed.
+        """
+        body = json.dumps(recording, separators=(",", ":")).encode()
+        answer = await self._client.post(
+            question_url(url, question),
+            body,
+            max_bytes=LARGEST_DOCUMENT,
+            seconds=self._seconds,
+            headers=await self._headers(question, body),
+        )
+        return _canonical(answer)
+
+    async def _headers(self, question: FlowQuestion, body: bytes) -> HeaderMaker:
+        if self._secrets is None or question.account_id is None:
+            return lambda url: _ACCEPT
         try:
-            parse_document(answer.body)
-        except DocumentFaults as faults:
-            raise FetchFailed(_refusal(answer.url, faults)) from None
-        return answer.body.decode("utf-8-sig")
+            signed = signed_headers(await self._secrets.current(question.account_id), body)
+        except StoreError as fault:
+            raise FetchFailed(f"The request cannot be signed: {fault}") from None
+        return lambda url: {**_ACCEPT, **signed(url)}
+
+
+_ACCEPT = {"Accept": "application/json, application/xml, text/xml;q=0.9, */*;q=0.1"}
+
+
+def _canonical(answer: Answer) -> str:
+    try:
+        return to_canonical(read_callflow(answer.body, answer.headers.get("Content-Type")))
+    except DocumentFaults as faults:
+        raise FetchFailed(_refusal(answer.url, faults)) from None
 
 
 def question_url(url: str, question: FlowQuestion) -> str:
@@ -75,11 +122,6 @@ def question_url(url: str, question: FlowQuestion) -> str:
     if "?" not in address:
         return f"{address}?{query}"
     return f"{address}{query}" if address.endswith(("?", "&")) else f"{address}&{query}"
-
-
-def _headers(url: str) -> Mapping[str, str]:
-    """The headers of the question to this exact URL."""
-    return {"Accept": "application/xml, text/xml;q=0.9, */*;q=0.1"}
 
 
 def _without_plus(number: str) -> str:
