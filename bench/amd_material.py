@@ -1,8 +1,8 @@
 """Answered calls to judge an answering machine detector by, made by the speech engine.
 
 Every text is spoken by a male and a female voice at three speeds, and then answered in several ways: a
-moment of silence first, a level, a noise behind it, through A-law or mu-law.  Chance has a fixed seed,
-so every run hears the same calls.
+moment of silence first, a level, a noise behind it, through A-law or mu-law.  Chance has a fixed seed;
+what differs from run to run is the little noise that espeak-ng puts into each utterance.
 """
 
 from __future__ import annotations

@@ -24,8 +24,10 @@ FRAME_SECONDS = 0.02
 
 FAINTEST = 80.0
 """RMS of 16-bit samples (-52 dBFS) below which nothing is speech."""
-ABOVE_NOISE = 2.8
-"""A loud frame's RMS is so many times that of the noise (9 dB)."""
+ABOVE_NOISE = 3.2
+"""A loud frame's RMS is so many times that of the noise (10 dB)."""
+VOICE_ABOVE_NOISE = 6.0
+"""The loudest frame of a voice is so many times the noise (16 dB): traffic swells by less."""
 BELOW_LOUDEST = 0.06
 """Nor is it this share of the loudest frame's (-24 dB): what echoes or murmurs behind a voice."""
 NOISE_SECONDS = 1.5
@@ -74,6 +76,15 @@ class Hearing:
         self._hertz = 0.0
         self._tone_seconds = 0.0
 
+    @property
+    def _noise(self) -> float:
+        return min(LOUDEST_NOISE, *self._recent)
+
+    @property
+    def voice(self) -> bool:
+        """Whether anything so far was as loud as a voice."""
+        return self._loudest >= VOICE_ABOVE_NOISE * max(FAINTEST, self._noise)
+
     def frames(self, sound: bytes) -> Iterator[Frame]:
         """The frames that the next 16-bit mono samples complete."""
         samples = self._rest
@@ -90,8 +101,7 @@ class Hearing:
         self._recent.append((level + self._before) / 2)
         self._before = level
         self._loudest = max(self._loudest, level)
-        noise = min(LOUDEST_NOISE, *self._recent)
-        least = max(FAINTEST, ABOVE_NOISE * noise, BELOW_LOUDEST * self._loudest)
+        least = max(FAINTEST, ABOVE_NOISE * self._noise, BELOW_LOUDEST * self._loudest)
         loud = level > least
         self._follow_tone(samples, energy, loud)
         return Frame(loud, self._tone_seconds >= BEEP_SECONDS)
@@ -159,7 +169,7 @@ class AnswerDetector:
             if talk > LONGEST_HELLO_SECONDS:
                 return Answerer.MACHINE
             if self._heard - self._ended >= _silence_after(talk):
-                if self._loud >= SHORTEST_TALK_SECONDS:
+                if self._loud >= SHORTEST_TALK_SECONDS and self._hearing.voice:
                     return Answerer.HUMAN
                 self._began, self._loud = None, 0.0
         return self.give_up() if self._heard >= self._within else None
