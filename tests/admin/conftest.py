@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.conformance import Conformance
 from tests.api.world import World, world
 from voice.api.admin.resources import operations
 from voice.api.server import ApiServer
@@ -18,4 +19,5 @@ async def api(tmp_path: Path) -> AsyncIterator[World]:
         all_of_it = operations(made.services)
         async with ApiServer(made.settings.api, made.services, all_of_it) as server:
             made.server = server
+            made.conformance = Conformance(all_of_it)
             yield made

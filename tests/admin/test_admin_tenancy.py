@@ -168,6 +168,25 @@ async def test_accounts_and_operators_do_the_rest(api: World) -> None:
             assert answer.status in {200, 201} or taken, (operation.path, answer.content)
 
 
+async def test_every_operation_answers_as_documented(api: World) -> None:
+    parameters = await furnished(api)
+    for operation in operations(api.services):
+        if operation.method != "DELETE" and not operation.raw_body:
+            method, path, body, _ = asked(operation, parameters)
+            await api.ask(method, f"{path}?account=acme", body, key="operator")
+    await api.ask("PUT", "/media/tune.wav", raw=b"RIFF")
+    await api.ask("PUT", "/configuration?dryRun=1", raw="[accounts.acme]\n", key="operator")
+    # The parts of a list before the list, the account that all belong to last.
+    for operation in sorted(
+        operations(api.services), key=lambda one: (one.tag == "Accounts", -len(one.path))
+    ):
+        if operation.method == "DELETE":
+            key = "operator" if operation.account is Account.OPERATOR else "live"
+            assert await status(api, operation, parameters, key) == 204, operation.path
+    assert api.conformance is not None
+    assert api.conformance.seen == {(one.method, one.path) for one in operations(api.services)}
+
+
 async def test_an_operator_must_say_for_whom(api: World) -> None:
     answer = await api.ask("POST", "/sip/acls", {"name": "x"}, key="operator")
     assert (answer.status, answer.errors[0]["parameter"]) == (422, "account")

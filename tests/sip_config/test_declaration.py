@@ -412,3 +412,20 @@ def test_what_goes_goes_before_what_it_points_at_and_comes_after(folder: Path) -
     assert kinds.index("acl") < kinds.index("domain")
     gone = [change.name.split()[0] for change in differences(declared, Configuration())]
     assert gone == kinds[::-1]
+
+
+def test_one_callflow_of_an_account_may_be_its_default(tmp_path: Path) -> None:
+    text = (
+        "[accounts.acme.callflows]\n"
+        'one = { document = "<w/>", default = true }\n'
+        'two = { document = "<w/>", default = DEFAULT }\n'
+        '[accounts.beta.callflows]\nother = { document = "<w/>", default = true }\n'
+    )
+    flows = read(text.replace("DEFAULT", "false"), tmp_path).configuration.callflows
+    assert [(flow.title, flow.is_default) for flow in flows] == [
+        ("one", True),
+        ("two", False),
+        ("other", True),
+    ]
+    with pytest.raises(ConfigurationFaults, match="The default of acme is given twice"):
+        read(text.replace("DEFAULT", "true"), tmp_path)

@@ -33,7 +33,7 @@ _BODY: Final = {
 }
 _SHOWN: Final = shapes.shape(
     {
-        "id": shapes.ID,
+        "id": shapes.TEXT,
         "href": shapes.HREF,
         **_BODY,
         "fallbackCallflowId": shapes.maybe(shapes.TEXT),

@@ -48,7 +48,7 @@ class Entries(Generic[E]):
 
     async def list(self, request: Request) -> Reply:
         current = await self.editor.load()
-        mine = (entry for entry in self.all(current) if self._sees(request, entry))
+        mine = (entry for entry in self.all(current) if self.sees(request, entry))
         return page_of(request, [self.json(request, entry, current) for entry in mine])
 
     async def view(self, request: Request) -> Reply:
@@ -95,7 +95,7 @@ class Entries(Generic[E]):
     def found(self, request: Request, current: Configuration) -> E:
         """The entry that the path names by its id or what it is called.  Raises NotFound."""
         named = next(iter(request.path.values()))
-        mine = [entry for entry in self.all(current) if self._sees(request, entry)]
+        mine = [entry for entry in self.all(current) if self.sees(request, entry)]
         found = [entry for entry in mine if self.kind.id(entry) == named] or [
             entry for entry in mine if self.kind.called(entry) == named
         ]
@@ -115,15 +115,15 @@ class Entries(Generic[E]):
         href = f"{request.public_url}{self.kind.path}/{quote(self.kind.id(entry), safe='')}"
         return {"id": self.kind.id(entry), "href": href, **self.kind.shown(entry, current)}
 
+    def sees(self, request: Request, entry: E) -> bool:
+        return request.account is None or self.kind.owner(entry) == request.account
+
     async def _reply(self, request: Request, entry_id: str, *, status: int = 200) -> Reply:
         current = await self.editor.load()
         for entry in self.all(current):
             if self.kind.id(entry) == entry_id:
                 return Reply.json(self.json(request, entry, current), status=status)
         raise NotFound(self.kind.noun, entry_id)  # somebody was quick to delete it
-
-    def _sees(self, request: Request, entry: E) -> bool:
-        return request.account is None or self.kind.owner(entry) == request.account
 
 
 def operations_of(

@@ -64,6 +64,10 @@ class Pops(Entries[Pop]):
         super().__init__(editor, kind)
         self._own = own
 
+    def sees(self, request: Request, entry: Pop) -> bool:
+        """They are of no account, whichever an operator's client names everywhere."""
+        return True
+
     def all(self, current: Configuration) -> tuple[Pop, ...]:
         return current.pops or tuple(replace(pop, origin=Origin.API) for pop in DEFAULT_POPS)
 
