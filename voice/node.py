@@ -16,15 +16,18 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from callflows.ports import Unavailable
 from sip_config.directory import Directory
 from sip_config.model import Transport
+from voice.bells import Bells
+from voice.command_worker import CommandWorker
 from voice.edge.server import Edge
 from voice.edge.settings import EdgeSettings, Listen
+from voice.outbound import Outgoing
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
 from voice.pool.fleet import PoolSettings
@@ -36,12 +39,15 @@ from voice.records import Journal, Record
 from voice.recovery import Recovery
 from voice.settings import Settings
 from voice.speech.library import SoundLibrary, SoundSettings
+from voice.store.commands import Commands
 from voice.store.config import ConfigStore
 from voice.store.database import Database, sqlite_url
 from voice.store.errors import StoreError
 from voice.store.journal import StoreJournal
 from voice.store.keys import node_key
+from voice.store.outbound import OutboundStore
 from voice.store.retention import Retention
+from voice.store.transcriptions import TooManyTranscriptions, TranscriptionStore
 from voice.webhooks.client import ClientSettings, SafeClient
 from voice.webhooks.flows import FlowFetcher, FlowQuestion
 
@@ -64,7 +70,7 @@ class Flows:
     def __init__(self, fetcher: FlowFetcher) -> None:
         self._fetcher = fetcher
 
-    async def fetch(self, url: str, order: CallOrder) -> str:
+    async def fetch(self, url: str, order: CallOrder, variables: Mapping[str, str]) -> str:
         return await self._fetcher.fetch(
             url,
             FlowQuestion(
@@ -72,8 +78,35 @@ class Flows:
                 source=order.source,
                 destination=order.destination,
                 number_id=order.number_id,
+                variables=variables,
             ),
         )
+
+    async def finished(
+        self, url: str, recording_id: str, order: CallOrder, variables: Mapping[str, str]
+    ) -> str:
+        raise Unavailable(
+            f"recording {recording_id} cannot be posted to {url}: this node posts no recordings"
+        )
+
+
+class Transcribers:
+    """Transcriptions that callflows ask for."""
+
+    def __init__(self, store: TranscriptionStore) -> None:
+        self._store = store
+
+    async def want(self, recording_id: str, leg_id: str, language: str, order: CallOrder) -> None:
+        try:
+            await self._store.request(
+                recording_id=recording_id,
+                call_id=order.call_id,
+                leg_id=leg_id,
+                account_id=order.account_id,
+                language=language,
+            )
+        except TooManyTranscriptions:
+            raise Unavailable(f"recording {recording_id} has as many transcriptions as it may") from None
 
 
 class Node:
@@ -124,6 +157,7 @@ async def running(
 
 async def _start(settings: Settings, watch: Callable[[Record], None] | None, stack: AsyncExitStack) -> Node:
     began = time.time()
+    bells = Bells()
     _lock(settings.data_directory, stack)
     database = await stack.enter_async_context(await Database.open(_database_url(settings)))
     journal = StoreJournal(database, clock=time.time, retention=_retention(settings))
@@ -136,9 +170,13 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     sounds = await stack.enter_async_context(SoundLibrary(_sound_settings(settings), client))
     flows = Flows(FlowFetcher(client, seconds=settings.fetch.total_seconds))
     undertaker = Undertaker()
-    desk = Desk(sounds, flows, settings.recordings_directory, told)
-    pool = Pool(_pool_settings(settings), _process_config(settings), desk, undertaker, told)
     node = _own_name(settings.data_directory)
+    queue = OutboundStore(database, time.time, bells)
+    outgoing = Outgoing(queue, told, bells, node, flushed=journal.flushed)
+    stack.push_async_callback(outgoing.close)
+    writers = Transcribers(TranscriptionStore(database, clock=time.time, bells=bells))
+    desk = Desk(sounds, flows, writers, outgoing, settings.recordings_directory, told)
+    pool = Pool(_pool_settings(settings), _process_config(settings), desk, undertaker, told)
     edge = Edge(await _edge_settings(settings, database, node), current.get, pool, told)
     # Undone in reverse: the pool says its BYEs through the edge, so the edge goes after it.
     stack.push_async_callback(edge.stop)
@@ -149,8 +187,10 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     await undertaker.start(edge.inside_address)
     await pool.start(edge)
     await pool.warm()
-    recovery = Recovery(database, told, node, lambda call_id: pool.worker_of(call_id) is not None, time.time)
-    for work in (current.follow(config, settings), recovery.run(began)):
+    recovery = Recovery(database, told, node, pool.has, time.time, queue)
+    commands = Commands(database, bells, time.time)
+    worker = CommandWorker(commands, queue, pool, edge.is_trunk_call, bells)
+    for work in (current.follow(config, settings), recovery.run(began), worker.run()):
         task = asyncio.create_task(work)
         task.add_done_callback(_ended)
         stack.push_async_callback(_end, task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -80,12 +80,47 @@ class OneFlow:
         """Cleared, the answer waits for it."""
         self.ready.set()
 
-    async def fetch(self, url: str, order: CallOrder) -> str:
+    async def fetch(self, url: str, order: CallOrder, variables: Mapping[str, str]) -> str:
         self.asked.append(url)
         await self.ready.wait()
         if url.endswith("/broken"):
             raise Unavailable(f"{url} answered call {order.call_id} with 500")
         return self.document
+
+    async def finished(
+        self, url: str, recording_id: str, order: CallOrder, variables: Mapping[str, str]
+    ) -> str:
+        self.asked.append(f"{url} {recording_id}")
+        return self.document
+
+
+class Writers:
+    """Who writes down recordings."""
+
+    def __init__(self) -> None:
+        self.wanted: list[tuple[str, str, str]] = []
+
+    async def want(self, recording_id: str, leg_id: str, language: str, order: CallOrder) -> None:
+        self.wanted.append((recording_id, leg_id, language))
+
+
+class FreeCalls:
+    """Every outgoing call may be dialled."""
+
+    def __init__(self) -> None:
+        self.dialled_calls: list[str] = []
+        self.ended: list[str] = []
+        self.allowed = True
+
+    async def dialled(self, call_id: str, leg_id: str) -> bool:
+        self.dialled_calls.append(call_id)
+        return self.allowed
+
+    async def has_legs(self, call_id: str) -> bool:
+        return False
+
+    def over(self, call_id: str) -> None:
+        self.ended.append(call_id)
 
 
 class StraightDesk:
@@ -111,12 +146,23 @@ class StraightDesk:
 class World:
     """A pool and what surrounds it."""
 
-    def __init__(self, pool: Pool, notes: Notes, flow: OneFlow, desk: StraightDesk, sound: OneSound) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        notes: Notes,
+        flow: OneFlow,
+        desk: StraightDesk,
+        sound: OneSound,
+        writers: Writers,
+        outgoing: FreeCalls,
+    ) -> None:
         self.pool = pool
         self.notes = notes
         self.flow = flow
         self.desk = desk
         self.sound = sound
+        self.writers = writers
+        self.outgoing = outgoing
 
     async def seat(self, document: str | None = GREET, **other: object) -> tuple[CallOrder, str]:
         """An order with a seat, and the URI to call."""
@@ -160,7 +206,7 @@ def world(tmp_path: Path, prompt: Path) -> MakeWorld:
     @asynccontextmanager
     async def make(edge: tuple[str, int] = ("127.0.0.1", 9), **settings: int) -> AsyncIterator[World]:
         notes, flow, desk, sound = Notes(), OneFlow(), StraightDesk(), OneSound(prompt)
-        undertaker = Undertaker()
+        undertaker, writers, outgoing = Undertaker(), Writers(), FreeCalls()
         config = process_config(tmp_path)
         sizes = {
             "warm_reserve": 1,
@@ -173,7 +219,7 @@ def world(tmp_path: Path, prompt: Path) -> MakeWorld:
         pool = Pool(
             PoolSettings(run_dir=tmp_path / "run", **(sizes | settings)),
             config,
-            Desk(sound, flow, tmp_path / "recordings", notes),
+            Desk(sound, flow, writers, outgoing, tmp_path / "recordings", notes),
             undertaker,
             notes,
         )
@@ -181,7 +227,7 @@ def world(tmp_path: Path, prompt: Path) -> MakeWorld:
         try:
             await pool.start(desk)
             await pool.warm()
-            yield World(pool, notes, flow, desk, sound)
+            yield World(pool, notes, flow, desk, sound, writers, outgoing)
         finally:
             await pool.stop("the test is over")
             await undertaker.stop()

@@ -13,7 +13,16 @@ import json
 import sys
 from pathlib import Path
 
-from tests.pool.conftest import GREET_TWICE, OneFlow, OneSound, StraightDesk, order_for, process_config
+from tests.pool.conftest import (
+    GREET_TWICE,
+    FreeCalls,
+    OneFlow,
+    OneSound,
+    StraightDesk,
+    Writers,
+    order_for,
+    process_config,
+)
 from voice.pool.desk import Desk
 from voice.pool.fleet import PoolSettings
 from voice.pool.pool import Pool
@@ -44,7 +53,7 @@ async def main() -> None:
     pool = Pool(
         settings,
         process_config(directory),
-        Desk(OneSound(prompt), OneFlow(), directory / "recordings", journal),
+        Desk(OneSound(prompt), OneFlow(), Writers(), FreeCalls(), directory / "recordings", journal),
         undertaker,
         journal,
     )

@@ -81,8 +81,8 @@ async def test_a_recording_that_cannot_begin_costs_its_step_only(
 ) -> None:
     place = Desk._place
 
-    def elsewhere(desk: Desk, call: RunningCall) -> RecordingPlace:
-        return replace(place(desk, call), path="/nonexistent/recording.wav")
+    def elsewhere(desk: Desk, call: RunningCall, kind: str, leg_id: str | None) -> RecordingPlace:
+        return replace(place(desk, call, kind, leg_id), path="/nonexistent/recording.wav")
 
     monkeypatch.setattr(Desk, "_place", elsewhere)
     async with world() as here:

@@ -206,7 +206,7 @@ async def test_a_process_that_floods_its_parent_is_killed(world: MakeWorld, tmp_
             taken=0,
         )
         writer.write(frame(hello))
-        writer.write(frame(tell(Event(at=0.0, kind="flood", detail=""))) * 2 * pool_module.MOST_MESSAGES)
+        writer.write(frame(tell(Event(at=0.0, kind="flood", detail=""), 1)) * 2 * pool_module.MOST_MESSAGES)
         assert await impostor.wait() == -signal.SIGKILL
         writer.close()
         assert len(here.notes.all(Event)) == pool_module.MOST_MESSAGES

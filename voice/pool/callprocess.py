@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from callflows.endings import Cause, Ending
+from voice.commands import gone
 from voice.media.pj import PjEngine, probe_legs
 from voice.media.seam import EventSink, MediaLeg, MediaSettings
 from voice.pool.link import ParentLink
@@ -24,6 +25,8 @@ from voice.pool.orders import CallOrder
 from voice.pool.session import Session
 from voice.pool.wire import (
     CallOver,
+    Did,
+    Do,
     Expect,
     Expecting,
     Forget,
@@ -32,7 +35,6 @@ from voice.pool.wire import (
     Retire,
     Retiring,
     StopCall,
-    tell,
 )
 from voice.records import CallEnded, CallStatus
 
@@ -110,6 +112,7 @@ class CallProcess:
         self._expected: dict[str, CallOrder] = {}
         self._sessions: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[Ending]] = set()
+        self._commands: set[asyncio.Task[None]] = set()
         self._taken = 0
         self._retiring = False
         self._leave = asyncio.Event()
@@ -161,8 +164,11 @@ class CallProcess:
             case Expect() if self._leave.is_set():
                 log.info("call %s came too late: this process is leaving", message.order.call_id)
             case Expect():
-                self._expected[message.order.call_id] = message.order
                 self._link.send(Expecting(call_id=message.order.call_id))
+                if message.order.outbound is None:
+                    self._expected[message.order.call_id] = message.order
+                else:
+                    self._begin(message.order, None)
             case Forget():
                 forgotten = self._expected.pop(message.call_id, None)
                 if forgotten is not None and message.refused is not None:
@@ -177,6 +183,10 @@ class CallProcess:
                 elif self._expected.pop(message.call_id, None) is not None:
                     self._never_begun(message.call_id, message.reason)
                 self._leave_if_done()
+            case Do():
+                task = asyncio.create_task(self._do(message))
+                self._commands.add(task)
+                task.add_done_callback(self._commands.discard)
             case Retire():
                 self._retire()
             case _:
@@ -184,20 +194,25 @@ class CallProcess:
 
     def _arrived(self, leg: MediaLeg, user: str) -> EventSink | None:
         order = self._expected.pop(user, None)
-        if order is None:
-            return None
+        return None if order is None else self._begin(order, leg).line.hear
+
+    def _begin(self, order: CallOrder, leg: MediaLeg | None) -> Session:
         session = Session(order, leg, self._engine, self._link, time.time)
         self._sessions[order.call_id] = session
         self._taken += 1
         task = asyncio.create_task(session.run(), name=f"call {order.call_id}")
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._over(order.call_id, done))
-        return session.line.hear
+        return session
+
+    async def _do(self, message: Do) -> None:
+        call_id = message.command.call_id
+        session = self._sessions.get(call_id)
+        outcome = gone("The call is over.") if session is None else await session.do(message.command)
+        self._link.send(Did(id=message.id, call_id=call_id, outcome=outcome))
 
     def _never_begun(self, call_id: str, reason: str) -> None:
-        self._link.send(
-            tell(CallEnded(call_id=call_id, at=time.time(), status=CallStatus.FAILED, reason=reason))
-        )
+        self._link.tell(CallEnded(call_id=call_id, at=time.time(), status=CallStatus.FAILED, reason=reason))
         self._link.send(CallOver(call_id=call_id))
 
     def _over(self, call_id: str, task: asyncio.Task[Ending]) -> None:

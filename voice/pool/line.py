@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ from voice.media.seam import (
     MediaError,
     MediaLeg,
     MediaUp,
+    Progress,
 )
 from voice.pool.keys import pass_on, pass_on_one, send_keys
 from voice.pool.listening import until_quiet, who_answered
@@ -81,6 +83,8 @@ class LiveLine:
         """200 was sent."""
         self._media_up = asyncio.Event()
         self._established = asyncio.Event()
+        self.progressed = False
+        """Somebody has responded to the INVITE of an outgoing call, if only the edge with 100."""
         self._refusal: Gone | None = None
         """How an outgoing call failed that the far end did not answer."""
         self._gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -91,6 +95,11 @@ class LiveLine:
     @property
     def state(self) -> LineState:
         return self._state
+
+    @property
+    def established(self) -> bool:
+        """Whether the INVITE was answered and acknowledged."""
+        return self._established.is_set()
 
     @property
     def parties(self) -> tuple[LiveParty, ...]:
@@ -106,6 +115,8 @@ class LiveLine:
     def hear(self, event: LegEvent) -> None:
         """Takes what the media stack says of the caller's leg."""
         match event:
+            case Progress():
+                self.progressed = True
             case MediaUp():
                 self._media_up.set()
             case Established():
@@ -120,8 +131,6 @@ class LiveLine:
                     self._refusal = event
                 if not self._gone.done():
                     self._gone.set_result(_why(event, "caller" if self._order.outbound is None else "callee"))
-            case _:
-                pass
         self._report(event, None)
 
     async def while_live(self, work: Awaitable[T]) -> T:
@@ -295,9 +304,11 @@ class LiveLine:
             hunting=Hunting.SERIAL if request.serial else Hunting.PARALLEL,
             ring_seconds=request.ring_seconds,
             caller_id=self._shown(request),
-            leg_id=leg_id,
+            # With an id, also a leg that only rings can be told from others, and hung up.
+            leg_id=leg_id or (str(uuid.uuid4()) if len(request.targets) == 1 else None),
         )
         ticket = await self.while_live(self._file_ticket(plan))
+        leg_id = plan.leg_id
         party = LiveParty(", ".join(request.targets), lambda event: self._party_event(party, event))
         party.leg_id = leg_id or ""
         party.leg = self._engine.leg(party.hear)

@@ -2,7 +2,9 @@
 
 A parent may die and another take its place while a call goes on.  So what was asked stays asked
 and what was told stays told until a parent has it: on a new connection the link says `Hello`, asks
-all open questions again and sends on what it could not send before.
+all open questions again, tells again what no parent has said it keeps, and sends on what it could not send
+before.  A record that an earlier parent kept, but did not say so in time, is told twice: the store folds
+it into what it knows.
 """
 
 from __future__ import annotations
@@ -16,7 +18,20 @@ from collections.abc import Callable
 import msgspec
 
 from callflows.ports import Unavailable
-from voice.pool.wire import Ask, FromParent, FromProcess, Got, Hello, Want, frame, read_from_parent
+from voice.pool.wire import (
+    Ask,
+    FromParent,
+    FromProcess,
+    Got,
+    Hello,
+    Noted,
+    Tell,
+    Want,
+    frame,
+    read_from_parent,
+    tell,
+)
+from voice.records import Record
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +49,18 @@ class ParentLink:
         self._heard = heard
         self._writer: asyncio.StreamWriter | None = None
         self._backlog: deque[FromProcess] = deque(maxlen=MAX_BACKLOG)
+        self._told: deque[Tell] = deque()
+        """What no parent has said it keeps, the oldest first."""
+        self._last_told = 0
         self._nothing_kept = asyncio.Event()
         self._nothing_kept.set()
         self._open: dict[int, tuple[Ask, asyncio.Future[Got]]] = {}
         self._last_id = 0
         self.orphaned_since: float | None = None
         """Loop time at which the parent was lost; None while there is one."""
+        self.parents = 0
+        """How many parents this process has had; 0 before the first."""
+        self._parted = asyncio.Event()
 
     async def run(self) -> None:
         """Keeps the link up until cancelled."""
@@ -57,6 +78,8 @@ class ParentLink:
                     await self._listen(reader)
                 finally:
                     self._writer = None
+                    self._parted.set()
+                    self._parted = asyncio.Event()
                     self.orphaned_since = loop.time()
                     writer.close()
                     with contextlib.suppress(OSError):
@@ -67,11 +90,14 @@ class ParentLink:
     def _resume(self, writer: asyncio.StreamWriter) -> None:
         writer.write(frame(self._hello()))
         self._writer = writer
+        self.parents += 1
         for ask, _ in self._open.values():
             writer.write(frame(ask))
+        for message in self._told:
+            writer.write(frame(message))
         while self._backlog:
             writer.write(frame(self._backlog.popleft()))
-        self._nothing_kept.set()
+        self._look()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -79,6 +105,8 @@ class ParentLink:
                 message = await read_from_parent(reader)
                 if isinstance(message, Got):
                     self._answered(message)
+                elif isinstance(message, Noted):
+                    self._noted(message)
                 else:
                     self._heard(message)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -90,6 +118,32 @@ class ParentLink:
         _, future = self._open.get(got.id, (None, None))
         if future is not None and not future.done():
             future.set_result(got)
+
+    def _noted(self, noted: Noted) -> None:
+        while self._told and self._told[0].number <= noted.number:
+            self._told.popleft()
+        self._look()
+
+    def _look(self) -> None:
+        if not self._told and not self._backlog:
+            self._nothing_kept.set()
+
+    async def parted(self, parents: int) -> None:
+        """Returns once that parent is gone which was the last when there had been so many of them."""
+        while self.parents == parents and self._writer is not None:
+            await self._parted.wait()
+
+    def tell(self, record: Record) -> None:
+        """Says what happened; kept, and told to each further parent, until one has it."""
+        self._last_told += 1
+        message = tell(record, self._last_told)
+        if len(self._told) == MAX_BACKLOG:
+            lost = self._told.popleft()
+            log.error("a %s is lost: no parent took it, and %d came after it", lost.kind, MAX_BACKLOG)
+        self._told.append(message)
+        self._nothing_kept.clear()
+        if self._writer is not None:
+            self._writer.write(frame(message))
 
     def send(self, message: FromProcess) -> None:
         """At once, or when there is a parent again."""
@@ -119,7 +173,7 @@ class ParentLink:
         return got
 
     async def flush(self, patience: float) -> None:
-        """Returns when what was told has left this process, or nobody came for it in so many seconds."""
+        """Returns when a parent has all that was told, or nobody came for it in so many seconds."""
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(patience):
                 await self._nothing_kept.wait()

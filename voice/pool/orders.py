@@ -47,6 +47,11 @@ class CallOrder:
     """Set for a call that the API placed: the process dials this leg, and runs the callflow on it once it
     answers.  `leg_id` is then the id of that leg too."""
 
+    @property
+    def longest(self) -> float:
+        """Seconds from the order to the end of its call, at most."""
+        return self.max_seconds + (self.outbound.ring_seconds if self.outbound is not None else 0.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:

@@ -40,7 +40,8 @@ class LiveParty:
         """Takes what the media stack says of this leg."""
         match event:
             case Progress():
-                self.ringing.set()
+                if event.status > 100:
+                    self.ringing.set()
             case MediaUp():
                 if event.early:
                     self.early.set()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from voice.commands import Command, Outcome
 from voice.pool.aftermath import Aftermath
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
@@ -21,6 +22,8 @@ from voice.pool.wire import (
     CallOver,
     DialogDown,
     DialogUp,
+    Did,
+    Do,
     Expect,
     Expecting,
     Forget,
@@ -82,6 +85,9 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._goodbyes: set[asyncio.Task[None]] = set()
         """Those of the tasks that end the dialogs of dead processes."""
+        self._commands: dict[int, tuple[str, asyncio.Future[Outcome | None]]] = {}
+        """Those under way: the call, and what becomes of them."""
+        self._last_command = 0
         self._server: asyncio.Server | None = None
         self._started = asyncio.Event()
 
@@ -121,6 +127,10 @@ class Pool:
     def running_calls(self) -> int:
         return len(self._by_call)
 
+    def has(self, call_id: str) -> bool:
+        """Whether a process of this node has this call."""
+        return call_id in self._by_call
+
     def worker_of(self, call_id: str) -> Worker | None:
         """The process that has this call, for the operator."""
         return self._by_call.get(call_id)
@@ -153,6 +163,28 @@ class Pool:
                 f" (max_processes is {self._settings.max_processes})"
             )
         return f"no call process became ready within {SEAT_WAIT_SECONDS:g} s"
+
+    async def place(self, order: CallOrder) -> None:
+        """Gives the order of an outgoing call to a process, which dials.  Raises PoolFull."""
+        await self.seat(order)
+
+    async def command(self, command: Command) -> Outcome | None:
+        """Has a call's process do something; None when no process has the call, or it went meanwhile.
+
+        Cancelled: whatever the process has begun goes on.
+        """
+        worker = self._by_call.get(command.call_id)
+        if worker is None:
+            return None
+        self._last_command += 1
+        number = self._last_command
+        answer: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        self._commands[number] = command.call_id, answer
+        try:
+            worker.send(Do(id=number, command=command))
+            return await answer
+        finally:
+            del self._commands[number]
 
     async def _expects(self, worker: Worker, call: RunningCall) -> bool:
         """Whether the process has taken the order; False when it died first."""
@@ -231,6 +263,8 @@ class Pool:
                 call.dialogs[message.dialog.call_id] = message.dialog
             case DialogDown():
                 call.dialogs.pop(message.sip_call_id, None)
+            case Did():
+                self._did(message.id, message.call_id, message.outcome)
             case CallOver():
                 worker.taken += 1
                 self._done(worker, message.call_id)
@@ -248,19 +282,30 @@ class Pool:
             elif isinstance(record, CallEnded):
                 call.ended = True
         self._journal.write(record)
+        worker.note(message.number)
+
+    def _did(self, number: int, call_id: str, outcome: Outcome) -> None:
+        asked, answer = self._commands.get(number, (None, None))
+        if answer is not None and asked == call_id and not answer.done():
+            answer.set_result(outcome)
 
     async def _answer(self, worker: Worker, call: RunningCall, ask: Ask) -> None:
         worker.send(await self._desk.answer(ask.id, call, ask.want, self._dial_desk))
 
     def _done(self, worker: Worker, call_id: str) -> None:
-        if self._unseat(worker, call_id):
+        call = self._unseat(worker, call_id)
+        if call is not None:
             self._dial_desk.call_ended(call_id)
+            self._desk.call_over(call.order)
             self._fleet.changed()
 
-    def _unseat(self, worker: Worker, call_id: str) -> bool:
+    def _unseat(self, worker: Worker, call_id: str) -> RunningCall | None:
         if self._by_call.get(call_id) is worker:
             del self._by_call[call_id]
-        return worker.calls.pop(call_id, None) is not None
+            for asked, answer in tuple(self._commands.values()):
+                if asked == call_id and not answer.done():
+                    answer.set_result(None)
+        return worker.calls.pop(call_id, None)
 
     # -- deaths ------------------------------------------------------------------------------
 
@@ -290,7 +335,7 @@ class Pool:
             self._fleet.let_go()
             oldest = time.monotonic() - OVERTIME_SECONDS
             for worker in tuple(self._fleet.workers.values()):
-                if any(call.since + call.order.max_seconds < oldest for call in worker.calls.values()):
+                if any(call.since + call.order.longest < oldest for call in worker.calls.values()):
                     self._fleet.kill(worker, "kept a call far longer than a call may last")
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -15,6 +15,7 @@ import msgspec
 
 from callflows.model import Silence, Utterance, Words
 from callflows.ports import Prompt, RecordingPlace
+from voice.commands import Command, Outcome
 from voice.media.seam import DialogFacts
 from voice.pool.orders import CallOrder, DialPlan
 from voice.records import Record
@@ -72,22 +73,37 @@ class WantBeep(Message, tag=True):
 
 
 class WantFlow(Message, tag=True):
-    """The document of a dynamic callflow, fetched and checked."""
+    """The document of a dynamic callflow, fetched and checked; the result is canonical XML."""
 
     url: str
+    variables: dict[str, str] = {}
+    recording_id: str | None = None
+    """Of the recording that is posted to the URL; None: the URL is fetched."""
 
 
 class WantPlace(Message, tag=True):
-    pass
+    kind: str = "ivr"
+    leg_id: str | None = None
+    """None: the first leg of the call."""
 
 
 class WantTicket(Message, tag=True):
     """Files the plan at the edge; the result is the Request-URI to send the INVITE to."""
 
     plan: DialPlan
+    again: bool = False
+    """The first leg of an outgoing call, whose earlier ticket died with its edge before it was used."""
 
 
-Want = WantSpeech | WantMedia | WantBeep | WantFlow | WantPlace | WantTicket
+class WantTranscription(Message, tag=True):
+    """Has a finished recording turned into text, later."""
+
+    recording_id: str
+    leg_id: str
+    language: str
+
+
+Want = WantSpeech | WantMedia | WantBeep | WantFlow | WantPlace | WantTicket | WantTranscription
 
 
 class Ask(Message, tag=True):
@@ -103,8 +119,10 @@ class Expecting(Message, tag=True):
 
 
 class Tell(Message, tag=True):
-    """One of `voice.records`, by class name."""
+    """One of `voice.records`, by class name; told again to each new parent until one has it (`Noted`)."""
 
+    number: int
+    """Counts what a process tells."""
     kind: str
     fields: dict[str, Any]
 
@@ -127,10 +145,20 @@ class Retiring(Message, tag=True):
     """This process takes no further call, because something unforeseen happened in it."""
 
 
+class Did(Message, tag=True):
+    """What became of a `Do`."""
+
+    id: int
+    call_id: str
+    outcome: Outcome
+
+
 # -- from the parent -------------------------------------------------------------------------
 
 
 class Expect(Message, tag=True):
+    """A call to come; or one to be placed at once, when the order has `outbound`."""
+
     order: CallOrder
 
 
@@ -152,6 +180,19 @@ class Got(Message, tag=True):
     error: str | None = None
 
 
+class Noted(Message, tag=True):
+    """Whatever was told up to this number is kept: it need not be told again."""
+
+    number: int
+
+
+class Do(Message, tag=True):
+    """A command for a running call; `Did` says what became of it."""
+
+    id: int
+    command: Command
+
+
 class StopCall(Message, tag=True):
     call_id: str
     reason: str
@@ -161,8 +202,8 @@ class Retire(Message, tag=True):
     """Take no further call; exit when the last one is over."""
 
 
-FromProcess = Hello | Ask | Expecting | Tell | DialogUp | DialogDown | CallOver | Retiring
-FromParent = Expect | Forget | Got | StopCall | Retire
+FromProcess = Hello | Ask | Expecting | Tell | DialogUp | DialogDown | CallOver | Retiring | Did
+FromParent = Expect | Forget | Got | Noted | Do | StopCall | Retire
 
 _decode_from_process = msgspec.json.Decoder(FromProcess).decode
 _decode_from_parent = msgspec.json.Decoder(FromParent).decode
@@ -188,10 +229,9 @@ def wanted_speech(want: WantSpeech) -> Utterance:
     return Utterance(language=want.language, voice=want.voice, parts=parts)
 
 
-def tell(record: Record) -> Tell:
+def tell(record: Record, number: int) -> Tell:
     """The message that carries a record."""
-    fields = msgspec.to_builtins(record)
-    return Tell(kind=type(record).__name__, fields=fields)
+    return Tell(number=number, kind=type(record).__name__, fields=msgspec.to_builtins(record))
 
 
 def told(message: Tell) -> Record:

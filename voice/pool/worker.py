@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voice.media.seam import DialogFacts
 from voice.pool.orders import CallOrder, Seat
-from voice.pool.wire import FromParent, Hello, frame
+from voice.pool.wire import FromParent, Hello, Noted, frame
 
 
 @dataclass(slots=True)
@@ -44,6 +44,8 @@ class Worker:
         """Messages since it was given its last call."""
         self._seats = seats
         self._writer = writer
+        self._noted: int | None = None
+        """Not said yet."""
 
     @property
     def free_seats(self) -> int:
@@ -52,6 +54,17 @@ class Worker:
     def send(self, message: FromParent) -> None:
         if not self._writer.is_closing():
             self._writer.write(frame(message))
+
+    def note(self, number: int) -> None:
+        """What was told up to this number is kept; said once for all that came together."""
+        if self._noted is None:
+            asyncio.get_running_loop().call_soon(self._say_noted)
+        self._noted = number
+
+    def _say_noted(self) -> None:
+        if self._noted is not None:
+            self.send(Noted(number=self._noted))
+            self._noted = None
 
     def hang_up(self) -> None:
         """Closes the connection; the process itself goes on."""

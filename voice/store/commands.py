@@ -10,56 +10,22 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import delete, insert, select, update
 
 from voice.bells import Bells
+from voice.commands import Command, Kind, Outcome, Result, gone
 from voice.store.database import Database
 from voice.store.schema import calls
 from voice.store.service_schema import commands
+
+__all__ = ["Command", "Commands", "Given", "Kind", "Outcome", "Result"]
 
 WITHIN_SECONDS: Final = 5.0
 KEPT_SECONDS: Final = 3_600.0
 """Commands that are over stay to be looked at for so long."""
 _LOOK_SECONDS: Final = 0.05
-
-
-class Kind(StrEnum):
-    HANGUP = "hangup"
-    REPLACE = "replace"
-    """`body` is the callflow to go on with, as canonical XML."""
-    ADD_LEG = "add_leg"
-    """`body` is whom to call: E.164 with ``+``, or a SIP URI."""
-    HANGUP_LEG = "hangup_leg"
-    HOLD = "hold"
-    UNHOLD = "unhold"
-
-
-class Result(StrEnum):
-    DONE = "done"
-    REFUSED = "refused"
-    """The call does not allow it; the detail says why and what to do."""
-    GONE = "gone"
-    """The call is over, or nobody answered for it in time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """What a call is to do.  `leg_id` for those about a leg."""
-
-    kind: Kind
-    call_id: str
-    leg_id: str | None = None
-    body: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    result: Result
-    detail: str
-    """A sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +67,7 @@ class Commands:
                     continue
         finally:
             del self._waiting[command_id]
-        nobody = Outcome(
-            result=Result.GONE, detail=f"No node did it for this call within {within:g} seconds: try again."
-        )
+        nobody = gone(f"No node did it for this call within {within:g} seconds: try again.")
         return nobody if await self.finish(command_id, nobody) else await self._outcome(command_id) or nobody
 
     async def _insert(self, command_id: str, command: Command) -> None:
