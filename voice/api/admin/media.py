@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from sip_config import words
@@ -99,19 +99,19 @@ def operations(editor: Editor) -> tuple[Operation, ...]:
     media = _Media(editor)
     every, one = "/media", "/media/{media}"
 
-    def operation(method: str, path: str, run: object, summary: str, **more: object) -> Operation:
-        values: dict[str, object] = {
-            "method": method,
-            "path": path,
-            "run": run,
-            "family": Family.REST,
-            "tag": "Media files",
-            "scope": "media",
-            "summary": summary,
-            "query": shapes.OWNER,
+    def operation(method: str, path: str, run: Any, summary: str, **more: Any) -> Operation:
+        paged = PARAMETERS if path == every else {}
+        return Operation(
+            method=method,
+            path=path,
+            run=run,
+            family=Family.REST,
+            tag="Media files",
+            scope="media",
+            summary=summary,
+            query={**paged, **shapes.OWNER},
             **more,
-        }
-        return Operation(**values)  # type: ignore[arg-type]
+        )
 
     return (
         operation(
@@ -120,7 +120,6 @@ def operations(editor: Editor) -> tuple[Operation, ...]:
             media.list,
             "List media files",
             answers={200: shapes.many(_SHOWN)},
-            query={**PARAMETERS, **shapes.OWNER},
         ),
         operation("GET", one, media.view, "View a media file", answers={200: _SHOWN}),
         operation(
