@@ -16,7 +16,7 @@ from voice.api.readers import Misfit, Reader
 
 T = TypeVar("T")
 
-_UNSET: Final = (None, "", 0, False)
+_ZEROS: Final = {"", "0", "0.0", "false"}
 
 
 class Fields:
@@ -119,7 +119,7 @@ class Fields:
 
 
 def _is_zero(value: Any) -> bool:
-    return any(value == zero and type(value) is type(zero) for zero in _UNSET) or value in {"0", "false"}
+    return isinstance(value, str | int | float) and str(value).lower() in _ZEROS
 
 
 def _unwrapped(text: str) -> Any:

@@ -51,6 +51,8 @@ class Operation:
     account: Account = Account.REQUIRED
     body: Schema | None = None
     """Of the fields, as they are called in the documentation; case does not matter."""
+    body_type: str = "application/json"
+    """For the documentation: the media type that the body should have."""
     answers: Mapping[int, Schema | str]
     """By status: JSON Schema, the media type of what is no JSON, or ``""`` for nothing."""
     query: Mapping[str, Schema] = field(default_factory=dict)

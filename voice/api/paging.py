@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from voice.api.faults import Json
 from voice.api.fields import Fields
 from voice.api.readers import LARGEST_INTEGER, Misfit
+from voice.store.listing import Window
 
 USUAL_VOICE: Final = 10
 USUAL_REST: Final = 20
@@ -41,6 +42,11 @@ class Page:
     def number(self) -> int:
         """Counts from 1."""
         return self.offset // self.limit + 1
+
+    @property
+    def window(self) -> Window:
+        """The same for the store."""
+        return Window(limit=self.limit, offset=self.offset, newest_first=self.newest_first)
 
     @classmethod
     def of(cls, query: Fields, *, usual: int = USUAL_VOICE) -> Page:

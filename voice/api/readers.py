@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, TypeVar
 
+from callflows.addresses import SIP_URI
 from sip_config import words
 from sip_config.faults import Unfit, listed, quoted
 from sip_config.numbers import normalise
@@ -122,6 +123,16 @@ def e164(value: Any) -> str:
     return fitting(normalise, longest=64)(value)
 
 
+def dialable(value: Any) -> str:
+    """Whom a call can go to: a telephone number in E.164 with a ``+``, or a SIP URI."""
+    given = text(longest=255)(value).strip()
+    if not given.lower().startswith(("sip:", "sips:")):
+        return e164(given)
+    if not re.fullmatch(SIP_URI, given):
+        raise Misfit(f"{quoted(given)} is no SIP URI to dial; write sip:user@host.")
+    return given
+
+
 def fitting(read_text: Callable[[str], T], *, longest: int = 255) -> Reader[T]:
     """A text that a function of `sip_config` (which raises Unfit) reads further."""
     as_text = text(longest=longest)
@@ -165,11 +176,6 @@ def several(each: Reader[T], *, most: int, least: int = 0) -> Reader[tuple[T, ..
         return tuple(_each(each, index, one) for index, one in enumerate(given))
 
     return read
-
-
-def anything(value: Any) -> Any:
-    """The value as it came, for an operation that reads it itself."""
-    return value
 
 
 def _each(read: Reader[T], index: int, value: Any) -> T:

@@ -18,7 +18,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from voice.api import bodies
+from voice.api import bodies, resources
 from voice.api.connections import BoundedServer
 from voice.api.faults import ApiFault, Code, Family, Problem, Unavailable, render
 from voice.api.fields import Fields
@@ -59,11 +59,14 @@ class _Told:
 
 
 class ApiServer:
-    """`async with ApiServer(settings, services, operations) as server: ...`; or start and stop."""
+    """`async with ApiServer(settings, services) as server: ...`; or start and stop."""
 
-    def __init__(self, settings: ApiSettings, services: Services, operations: Iterable[Operation]) -> None:
+    def __init__(
+        self, settings: ApiSettings, services: Services, operations: Iterable[Operation] | None = None
+    ) -> None:
+        """Serves every resource there is, unless `operations` are given."""
         self._settings = settings
-        self._routes = Routes(operations)
+        self._routes = Routes(resources.operations(services) if operations is None else operations)
         self._gate = Gate(services.keys, Accounts(services.database), settings)
         self._server: BoundedServer | None = None
         self._runner: web.ServerRunner | None = None

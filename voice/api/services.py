@@ -13,6 +13,7 @@ from voice.bells import Bells
 from voice.live import LiveState
 from voice.settings import Settings
 from voice.store.access_keys import AccessKeys
+from voice.store.commands import Commands
 from voice.store.database import Database
 
 
@@ -24,5 +25,7 @@ class Services:
     bells: Bells = field(default_factory=Bells)
     clock: Callable[[], float] = time.time
     """UTC seconds since the epoch."""
+    commands: Commands | None = None
+    """Those that the pool of the same process takes, for quick answers; None: of the API's own."""
     live: LiveState | None = None
     """Of the node that the API runs in; None: it runs alone."""

@@ -1,4 +1,4 @@
-"""The parent's side of a worker: one process that makes sounds, one job at a time.
+"""The parent's side of a worker: one process that works on sounds, one job at a time.
 
 A job that takes too long, or a process that dies under it, costs that job only: the process is
 killed, the job fails with Unavailable, the next one gets a fresh process.  Messages are JSON with
@@ -29,10 +29,16 @@ Job = Mapping[str, object]
 
 
 class WorkerProcess:
-    """Runs ``python -P -m voice.speech.worker <kind>``, started by the first job or by `start`."""
+    """Runs ``python -P -m <module> <kind>``, started by the first job or by `start`.
 
-    def __init__(self, kind: str, *, job_seconds: float, queue_limit: int) -> None:
+    `module` ends in `voice.speech.worker.serve`.
+    """
+
+    def __init__(
+        self, kind: str, *, job_seconds: float, queue_limit: int, module: str = "voice.speech.worker"
+    ) -> None:
         self._kind = kind
+        self._module = module
         self._job_seconds = job_seconds
         self._queue_limit = queue_limit
         self._turn = asyncio.Lock()
@@ -114,7 +120,7 @@ class WorkerProcess:
         self._said = ""
         try:
             self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "voice.speech.worker", self._kind,
+                sys.executable, "-P", "-m", self._module, self._kind,
                 stdin=pipe, stdout=pipe, stderr=pipe, env=_environment(),
             )  # fmt: skip
         except OSError as error:

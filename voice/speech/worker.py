@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 from voice.speech.jobs import Job, Unsuitable, Work
@@ -25,12 +25,17 @@ DESCRIPTORS = 64
 
 
 def main() -> None:
+    serve(_work)
+
+
+def serve(load: Callable[[str], Work]) -> None:
+    """Does jobs until the parent ends; `load` makes the work of a kind, within the bounds set before."""
     requests, answers = _take_pipes()
     # The parent decides when this ends; a Ctrl-C in its terminal is not meant for us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _bound_ourselves()
-    work = _work(sys.argv[1])
+    work = load(sys.argv[1])
     _send(answers, {"ready": True})
     while (job := _receive(requests)) is not None:
         try:
