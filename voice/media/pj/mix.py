@@ -27,9 +27,9 @@ class Mix:
 
     def moved(self, sound: pj.AudioMedia | None, *, held: bool) -> None:
         """The leg's sound has this slot from now on."""
+        self._sound = sound
         if held and not self._held:
             self._silence()
-        self._sound = sound
         self._held = held
         self._join()
 
