@@ -73,6 +73,25 @@ def many(item: Mapping[str, Any]) -> Schema:
     return shape({"data": data, "_links": LINKS, "pagination": PAGINATION})
 
 
+PAGE_LINKS: Final[Schema] = shape(
+    {"first": URL, "previous": maybe(URL), "next": maybe(URL), "last": URL}, title="PageLinks"
+)
+
+
+def rest_many(item: Mapping[str, Any]) -> Schema:
+    """The envelope of a list in the REST API."""
+    return shape(
+        {
+            "offset": WHOLE,
+            "limit": WHOLE,
+            "count": WHOLE,
+            "totalCount": WHOLE,
+            "links": PAGE_LINKS,
+            "items": {"type": "array", "items": dict(item)},
+        }
+    )
+
+
 CALL: Final[Schema] = shape(
     {
         "id": ID,
