@@ -3,6 +3,7 @@
 A call process that dies under its node is cleaned up after by its pool, one that outlives its node
 comes back to the next.  When both die together, as in a power cut, nobody tells what became of their
 calls; and a plain trunk call, which has no process, may end while no edge is there for its BYE.
+An outgoing call that was claimed and never dialled goes back into the queue: nobody was called.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from voice.records import CallEnded, CallStatus, Journal, LegChanged, LegStatus
 from voice.store.database import Database
 from voice.store.errors import StoreError
 from voice.store.open_calls import OpenCall, open_calls_of, overdue_calls
+from voice.store.outbound import OutboundStore
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +46,14 @@ class Recovery:
         node: str,
         alive: Callable[[str], bool],
         clock: Callable[[], float],
+        outbound: OutboundStore | None = None,
     ) -> None:
         self._database = database
         self._journal = journal
         self._node = node
         self._alive = alive
         self._clock = clock
+        self._outbound = outbound or OutboundStore(database, clock)
 
     async def run(self, began: float) -> None:
         """From the start of the node, at `began`, to its end."""
@@ -57,6 +61,7 @@ class Recovery:
         while True:
             try:
                 await self._end_lost(began)
+                await self._settle_outgoing(began)
                 await self._end_overdue()
             except StoreError as fault:
                 log.warning("calls without an end on record cannot be looked for now: %s", fault)
@@ -68,6 +73,15 @@ class Recovery:
             if not self._alive(call.id):
                 log.warning("call %s was lost before the node started", call.id)
                 await self._end(call, CallStatus.FAILED, LOST)
+
+    async def _settle_outgoing(self, began: float) -> None:
+        """Queues those again that were claimed here before the start and that no process has."""
+        for call_id, leg_id in await self._outbound.claimed_before(self._node, began):
+            if not self._alive(call_id):
+                log.warning("call %s was not placed before the node died; it is queued again", call_id)
+                await self._outbound.unclaim(call_id, leg_id)
+                self._outbound.ring()
+        await self._outbound.settle()
 
     async def _end_overdue(self) -> None:
         """Those that have lasted longer than they may, also plain trunk calls."""

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import and_, exists, func, insert, select, update
+from sqlalchemy import exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voice.bells import Bells
 from voice.records import CallChanged, CallEnded, CallStarted, CallStatus, Direction, Record
 from voice.store.database import Database
+from voice.store.events import announce
 from voice.store.folding import fold, upsert
 from voice.store.schema import calls, legs
 from voice.store.service_schema import outbound_calls
@@ -115,14 +116,29 @@ class OutboundStore:
             self._bells.calls.ring()
             self._bells.deliveries.ring()
 
-    async def cancel(self, call_id: str, reason: str) -> bool:
-        """Ends a call that no process has yet; False when one may have, or it is over."""
-        return await self._finish(call_id, (State.QUEUED,), CallStatus.ENDED, reason)
+    async def cancel(self, call_id: str, status: CallStatus, reason: str) -> bool:
+        """Ends a call that waits to be placed; False when a node has it, or it is over."""
+        row = outbound_calls
+        with self._database.errors():
+            async with self._database.writing() as connection:
+                changed = await connection.execute(
+                    update(row)
+                    .where(row.c.call_id == call_id, row.c.state == State.QUEUED)
+                    .values(state=State.OVER, document=None)
+                )
+                if not changed.rowcount:
+                    return False
+                ended = CallEnded(call_id=call_id, at=self._clock(), status=status, reason=reason)
+                await _write(connection, [ended])
+        if self._bells is not None:
+            self._bells.deliveries.ring()
+            self._bells.messages.ring()
+        return True
 
     # -- whoever places them -------------------------------------------------------------------
 
-    async def due(self, account_ids_busy: Iterable[str], per_account: int) -> tuple[OutboundCall, ...]:
-        """The oldest calls that wait to be placed: at most so many of each account, none of the busy ones."""
+    async def due(self, per_account: int) -> tuple[OutboundCall, ...]:
+        """The oldest calls that are to be placed now, at most so many of each account, in turn."""
         row = outbound_calls
         rank = (
             func.row_number()
@@ -134,7 +150,6 @@ class OutboundStore:
             .where(
                 row.c.state == State.QUEUED,
                 row.c.not_before <= self._clock(),
-                row.c.account_id.not_in(tuple(account_ids_busy)),
             )
             .subquery()
         )
@@ -214,68 +229,36 @@ class OutboundStore:
                     .values(state=State.OVER, document=None)
                 )
 
-    async def fail(self, call_id: str, leg_id: str, status: CallStatus, reason: str) -> bool:
-        """Ends a claimed call that was not dialled; False when it was, or is over."""
-        return await self._finish(call_id, (State.CLAIMED,), status, reason, leg_id)
-
     # -- after a restart -----------------------------------------------------------------------
 
-    async def unfinished(self, node: str) -> tuple[tuple[str, str, State], ...]:
-        """What this node claimed or dialled and is not over: call id, leg id and state."""
+    async def claimed_before(self, node: str, before: float) -> tuple[tuple[str, str], ...]:
+        """What this node claimed before that time and did not dial: call ids, and leg ids of the claims."""
         row = outbound_calls
-        query = select(row.c.call_id, row.c.leg_id, row.c.state).where(
-            row.c.node == node, row.c.state.in_((State.CLAIMED, State.DIALLED))
+        query = select(row.c.call_id, row.c.leg_id).where(
+            row.c.node == node, row.c.state == State.CLAIMED, row.c.claimed_at < before
         )
         with self._database.errors():
             async with self._database.reading() as connection:
                 rows = (await connection.execute(query)).all()
-        return tuple((row.call_id, row.leg_id, State(row.state)) for row in rows)
+        return tuple((row.call_id, row.leg_id) for row in rows)
 
-    async def next_due(self) -> float | None:
-        """When the next scheduled call is to be placed."""
+    async def settle(self) -> None:
+        """Whatever is on record as ended is over."""
         row = outbound_calls
-        query = select(func.min(row.c.not_before)).where(
-            and_(row.c.state == State.QUEUED, row.c.not_before > self._clock())
-        )
-        with self._database.errors():
-            async with self._database.reading() as connection:
-                return await connection.scalar(query)
-
-    async def _finish(
-        self,
-        call_id: str,
-        states: tuple[State, ...],
-        status: CallStatus,
-        reason: str,
-        leg_id: str | None = None,
-    ) -> bool:
-        row = outbound_calls
-        which = [row.c.call_id == call_id, row.c.state.in_(states)]
-        if leg_id is not None:
-            which.append(row.c.leg_id == leg_id)
+        ended = select(calls.c.id).where(calls.c.id == row.c.call_id, calls.c.ended_at.is_not(None))
         with self._database.errors():
             async with self._database.writing() as connection:
-                changed = await connection.execute(
-                    update(row).where(*which).values(state=State.OVER, document=None)
+                await connection.execute(
+                    update(row)
+                    .where(row.c.state.in_((State.CLAIMED, State.DIALLED)), exists(ended))
+                    .values(state=State.OVER, document=None)
                 )
-                if not changed.rowcount:
-                    return False
-                ended = CallEnded(call_id=call_id, at=self._clock(), status=status, reason=reason)
-                await _write(connection, [ended])
-        if self._bells is not None:
-            self._bells.deliveries.ring()
-            self._bells.messages.ring()
-        return True
 
 
 async def _write(connection: AsyncConnection, records: list[Record]) -> None:
     """As the journal does: the rows, and what webhooks are told."""
     for table, columns, rows in fold(records).upserts():
         await connection.execute(upsert(table, columns, connection.dialect.name), rows)
-    try:
-        from voice.store.events import announce
-    except ImportError:
-        return
     await announce(connection, records)
 
 
