@@ -117,7 +117,9 @@ class Desk:
                 case WantPlace():
                     return Got(id=ask_id, place=self._place(call, want.kind, want.leg_id))
                 case WantTicket():
-                    await self._may_dial(want, call.order)
+                    if not await self._may_dial(want, call.order):
+                        call.void = True
+                        return Got(id=ask_id, error="another process has the call, or it is over", void=True)
                     # By which gateways, and on whose account, is not for the process to say.
                     plan = replace(want.plan, call_id=call.order.call_id, account_id=call.order.account_id)
                     return Got(id=ask_id, text=dial_desk.file(plan))
@@ -136,7 +138,7 @@ class Desk:
             return Got(id=ask_id, error="an internal error of the node; its log says more")
 
     def call_over(self, order: CallOrder) -> None:
-        """A call has ended."""
+        """A call has ended, and that is on record."""
         if order.outbound is not None:
             self._outgoing.over(order.call_id)
 
@@ -145,14 +147,16 @@ class Desk:
             return await self._flows.fetch(want.url, order, want.variables)
         return await self._flows.finished(want.url, want.recording_id, order, want.variables)
 
-    async def _may_dial(self, want: WantTicket, order: CallOrder) -> None:
-        """For the first leg of an outgoing call.  Raises Unavailable."""
+    async def _may_dial(self, want: WantTicket, order: CallOrder) -> bool:
+        """Whether the claim holds that the first leg of an outgoing call is dialled under.
+
+        Raises Unavailable when it must not be dialled once more.
+        """
         if order.outbound is None or want.plan.leg_id != order.leg_id:
-            return
+            return True
         if want.again and await self._outgoing.has_legs(order.call_id):
             raise Unavailable("the node was restarted, and somebody may have been called: not once more")
-        if not await self._outgoing.dialled(order.call_id, order.leg_id):
-            raise Unavailable("the call was ended before it was dialled, or another process has it")
+        return await self._outgoing.dialled(order.call_id, order.leg_id)
 
     def _place(self, call: RunningCall, kind: str, leg_id: str | None) -> RecordingPlace:
         now = self._clock()

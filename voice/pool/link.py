@@ -40,6 +40,10 @@ MAX_BACKLOG = 4_096
 """Messages kept for a parent that is away; a call tells a few dozen."""
 
 
+class ClaimVoid(Unavailable):
+    """An outgoing call was claimed anew, or is over: this process has nothing to do with it any more."""
+
+
 class ParentLink:
     """Talks to whichever parent listens at `path`."""
 
@@ -156,7 +160,7 @@ class ParentLink:
     async def ask(self, call_id: str, want: Want) -> Got:
         """The parent's answer, however long a parent takes to come back.
 
-        Raises Unavailable with its reason.
+        Raises Unavailable with its reason, and ClaimVoid.
         """
         self._last_id += 1
         ask = Ask(id=self._last_id, call_id=call_id, want=want)
@@ -168,6 +172,8 @@ class ParentLink:
             got = await future
         finally:
             del self._open[ask.id]
+        if got.void:
+            raise ClaimVoid(got.error or "")
         if got.error is not None:
             raise Unavailable(got.error)
         return got

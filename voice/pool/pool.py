@@ -224,8 +224,11 @@ class Pool:
         worker: Worker | None = None
         try:
             worker = self._fleet.welcome(await _read_hello(reader), writer)
-            for call_id in worker.calls:
-                self._by_call[call_id] = worker
+            for call_id, call in worker.calls.items():
+                # A process that comes back late may find its outgoing call given to another one.
+                call.void = self._by_call.get(call_id, worker).pid != worker.pid
+                if not call.void:
+                    self._by_call[call_id] = worker
             while worker.said < MOST_MESSAGES:
                 worker.said += 1
                 self._hear(worker, await read_from_process(reader))
@@ -294,10 +297,12 @@ class Pool:
 
     def _done(self, worker: Worker, call_id: str) -> None:
         call = self._unseat(worker, call_id)
-        if call is not None:
+        if call is None:
+            return
+        if not call.void:
             self._dial_desk.call_ended(call_id)
             self._desk.call_over(call.order)
-            self._fleet.changed()
+        self._fleet.changed()
 
     def _unseat(self, worker: Worker, call_id: str) -> RunningCall | None:
         if self._by_call.get(call_id) is worker:
@@ -321,7 +326,8 @@ class Pool:
                 self._unseat(worker, call_id)
                 call.expecting.set()
                 continue
-            self._aftermath.close(call, reason)
+            if not call.void:
+                self._aftermath.close(call, reason)
             for dialog in call.dialogs.values():
                 goodbye = self._spawn(self._aftermath.say_goodbye(call_id, dialog))
                 self._goodbyes.add(goodbye)

@@ -19,7 +19,7 @@ from voice.commands import Command, Outcome
 from voice.media.seam import Established, Gone, LegEvent, MediaEngine, MediaLeg, MediaStats
 from voice.pool.control import Control
 from voice.pool.line import LiveLine
-from voice.pool.link import ParentLink
+from voice.pool.link import ClaimVoid, ParentLink
 from voice.pool.orders import CallOrder, DialPlan, FirstLeg
 from voice.pool.party import LiveParty
 from voice.pool.supplies import Supplies
@@ -92,6 +92,7 @@ class Session:
 
     async def run(self) -> Ending:
         """The call from its INVITE to its end."""
+        status: CallStatus | None
         try:
             ending = await self._ending()
             status = _status(ending, self._answered)
@@ -99,9 +100,10 @@ class Session:
             ending = Ending(cause=Cause.STOPPED, reason=failure.reason)
             status = failure.status
         await self._control.close()
-        self._link.tell(
-            CallEnded(call_id=self.order.call_id, at=self._clock(), status=status, reason=ending.reason)
-        )
+        if status is not None:
+            self._link.tell(
+                CallEnded(call_id=self.order.call_id, at=self._clock(), status=status, reason=ending.reason)
+            )
         await self._supplies.settle()
         self._link.send(CallOver(call_id=self.order.call_id))
         return ending
@@ -175,6 +177,9 @@ class Session:
             except NotAnswered as refusal:
                 reason = f"Not answered: {refusal.status} {refusal.reason}."
                 raise _NotPlaced(_refused(refusal.status), reason) from None
+            except ClaimVoid as void:
+                log.warning("call %s is let go: %s", self.order.call_id, void)
+                raise _NotPlaced(None, str(void)) from None
             except Unavailable as problem:
                 raise _NotPlaced(CallStatus.FAILED, f"Not placed: {problem}") from None
             except CallGone as gone:
@@ -323,9 +328,9 @@ class _Stopped(Exception):
 
 
 class _NotPlaced(Exception):
-    """An outgoing call that nobody answered."""
+    """An outgoing call that nobody answered; without a status, how it ends is for another process to say."""
 
-    def __init__(self, status: CallStatus, reason: str) -> None:
+    def __init__(self, status: CallStatus | None, reason: str) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason

@@ -178,6 +178,8 @@ class Got(Message, tag=True):
     place: RecordingPlace | None = None
     text: str | None = None
     error: str | None = None
+    void: bool = False
+    """The outgoing call was claimed anew, or is over: this process has nothing to do with it any more."""
 
 
 class Noted(Message, tag=True):

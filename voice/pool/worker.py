@@ -23,6 +23,8 @@ class RunningCall:
     """Something was told about it: its INVITE has arrived."""
     ended: bool = False
     """Its CallEnded is on record."""
+    void: bool = False
+    """An outgoing call that was claimed anew, or is over: how it ends is not for this process to say."""
     since: float = field(default_factory=time.monotonic)
     dialogs: dict[str, DialogFacts] = field(default_factory=dict)
     """By SIP Call-ID."""
