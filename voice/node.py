@@ -27,7 +27,7 @@ from voice.bells import Bells
 from voice.command_worker import CommandWorker
 from voice.edge.server import Edge
 from voice.edge.settings import EdgeSettings, Listen
-from voice.outbound import Outgoing
+from voice.outbound import Dispatcher, Outgoing
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
 from voice.pool.fleet import PoolSettings
@@ -45,7 +45,7 @@ from voice.store.database import Database, sqlite_url
 from voice.store.errors import StoreError
 from voice.store.journal import StoreJournal
 from voice.store.keys import node_key
-from voice.store.outbound import OutboundStore
+from voice.store.outbound import OutboundCall, OutboundStore
 from voice.store.retention import Retention
 from voice.store.transcriptions import TooManyTranscriptions, TranscriptionStore
 from voice.webhooks.client import ClientSettings, SafeClient
@@ -119,8 +119,10 @@ class Node:
         pool: Pool,
         sounds: SoundLibrary,
         directory: Callable[[], Directory],
+        dispatcher: Dispatcher,
     ) -> None:
         self._settings = settings
+        self._dispatcher = dispatcher
         self.edge = edge
         self.pool = pool
         self.sounds = sounds
@@ -130,6 +132,7 @@ class Node:
     async def drain(self, hurry: asyncio.Event) -> None:
         """Takes no new calls; returns when the last one has ended, at the limit, or when `hurry` is set."""
         self.edge.drain()
+        self._dispatcher.drain()
         deadline = time.monotonic() + self._settings.pool.drain_seconds
         log.info("draining: %d calls in progress", self.pool.running_calls)
         while self.pool.running_calls and not hurry.is_set() and time.monotonic() < deadline:
@@ -190,11 +193,16 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     recovery = Recovery(database, told, node, pool.has, time.time, queue)
     commands = Commands(database, bells, time.time)
     worker = CommandWorker(commands, queue, pool, edge.is_trunk_call, bells)
-    for work in (current.follow(config, settings), recovery.run(began), worker.run()):
+    dispatcher = Dispatcher(queue, pool, edge, current.get, told, bells, node, _rehearse)
+    for work in (current.follow(config, settings), recovery.run(began), worker.run(), dispatcher.run()):
         task = asyncio.create_task(work)
         task.add_done_callback(_ended)
         stack.push_async_callback(_end, task)
-    return Node(settings, edge, pool, sounds, current.get)
+    return Node(settings, edge, pool, sounds, current.get, dispatcher)
+
+
+async def _rehearse(call: OutboundCall) -> None:
+    raise Unavailable(f"call {call.call_id} is simulated, and this node simulates no calls")
 
 
 def serve(settings: Settings) -> None:
