@@ -81,6 +81,9 @@ class Interpreter:
         self._seq = 0
         self._next_flow: Callflow | None = None
         self._replaced = asyncio.Event()
+        self._began = 0.0
+        self._longest = max_seconds
+        self._timer: asyncio.TimerHandle | None = None
 
     def stop(self, reason: str) -> None:
         """Ends the call, at any time, for an operator or a node that shuts down; `reason` is a sentence."""
@@ -93,12 +96,8 @@ class Interpreter:
 
     async def run(self) -> Ending:
         """Runs the callflow to its end, and hangs up the caller."""
-        longest = min(self._max_seconds, self._flow.max_duration or self._max_seconds)
-        too_long = Ending(
-            cause=Cause.MAX_SECONDS,
-            reason=f"The call reached the longest time a call may take, {longest:g} seconds.",
-        )
-        limit = asyncio.get_running_loop().call_later(longest, self._decide, too_long)
+        self._began = asyncio.get_running_loop().time()
+        self._limit(min(self._max_seconds, self._flow.max_duration or self._max_seconds))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -109,11 +108,24 @@ class Interpreter:
                 for task in tasks:
                     task.cancel()
         finally:
-            limit.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
         assert self._ending is not None
         await self._caught(self._end_recording)
         await self._caught(partial(self._say_goodbye, self._ending))
         return self._ending
+
+    def _limit(self, seconds: float) -> None:
+        """Bounds the call, from the start of `run`; a callflow that follows may only shorten it."""
+        if self._timer is not None:
+            if seconds >= self._longest:
+                return
+            self._timer.cancel()
+        self._longest = seconds
+        reason = f"The call reached the longest time a call may take, {seconds:g} seconds."
+        too_long = Ending(cause=Cause.MAX_SECONDS, reason=reason)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(self._began + seconds, self._decide, too_long)
 
     def _decide(self, ending: Ending) -> None:
         if self._ending is None:
@@ -162,6 +174,8 @@ class Interpreter:
 
     async def _run_flow(self, flow: Callflow) -> Callflow | None:
         self._call.record_all = self._call.record_all or flow.record
+        if flow.max_duration is not None:
+            self._limit(flow.max_duration)
         sounds = [sound for step in flow.steps for sound in step.sounds()]
         at: int = 0
         heard_keys = False

@@ -30,6 +30,8 @@ _RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
     "transfer": {"destination": "to"},
 }
 """MessageBird's name of an option -> the one in the model, by action."""
+_TRUTHS: Final = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "false"}
+"""Ways of writing a truth value, in lower case -> the model's (reference, section 0.14)."""
 STEP_FIELDS: Final = ("onKeypressGoto", "onKeypressVar", "endKey", "maxNumKeys")
 _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "say": ("payload", "language", "voice", "speed", "early", "repeat", "ifMachine", "machineTimeout"),
@@ -67,6 +69,8 @@ def from_json(value: Any) -> Callflow:
         for name in ("title", "record", "maxDuration")
         if flow.get(name.lower()) not in (None, 0, "0", "")
     }
+    if "record" in said:
+        said["record"] = _TRUTHS.get(said["record"].lower(), said["record"])
     head = read_head(said, Place(line=0, element=""), faults)
     found = _unwrapped(flow.get("steps"))
     if found is None:

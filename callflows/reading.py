@@ -23,7 +23,8 @@ def read_callflow(document: str | bytes, content_type: str | None = None) -> Cal
     text = document.decode("utf-8", "replace") if isinstance(document, bytes) else document
     text = text.lstrip("\ufeff \t\r\n")
     if text.startswith(("{", "[", '"')):
-        return parse_json(document)
+        # json takes a byte order mark in front of bytes, but not in front of a text.
+        return parse_json(document.removeprefix("\ufeff") if isinstance(document, str) else document)
     if text.startswith("<"):
         return parse_document(document) if _CANONICAL.search(text[:8000]) else parse_compact(document)
     said = f" (it was sent as {content_type[:60]})" if content_type else ""

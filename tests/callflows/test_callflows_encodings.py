@@ -232,3 +232,22 @@ def test_canonical_documents_say_what_json_says() -> None:
         "maxDuration": 60,
         "steps": [{"id": "a", "action": "pause", "onKeypressVar": "v", "options": {"length": 1}}],
     }
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '<CallFlow record="Yes"><Hangup/></CallFlow>',
+        "<CallFlow record='TRUE'><Hangup/></CallFlow>",
+        '{"record": "True", "steps": [{"action": "hangup"}]}',
+        '{"record": 1, "steps": [{"action": "hangup"}]}',
+        '\ufeff{"record": true, "steps": [{"action": "hangup"}]}',
+    ],
+)
+def test_truth_has_many_spellings_and_a_byte_order_mark_is_no_fault(document: str) -> None:
+    assert read_callflow(document).record
+    assert read_callflow(document.encode()).record
+
+
+def test_no_is_a_truth_value_too() -> None:
+    assert not read_callflow("<CallFlow record='no'><Hangup/></CallFlow>").record
