@@ -11,7 +11,7 @@ import pytest
 from tests.api.world import ACME, NUMBER, OTHERS_NUMBER, T0, World
 from voice.store.commands import Command, Kind, Outcome, Result
 from voice.store.schema import calls
-from voice.store.service_schema import outbound_calls
+from voice.store.service_schema import balances, outbound_calls, rates
 
 STEPS = [{"action": "say", "options": {"payload": "Hello", "language": "en-GB", "voice": "male"}}]
 CALL = {"source": "31201234567", "destination": "31612345678", "callFlow": {"steps": STEPS}}
@@ -88,6 +88,22 @@ async def test_with_the_id_of_a_callflow(api: World) -> None:
     assert "Hello" in queued["document"]
     others = await api.ask("POST", "/calls", {**wanted, "source": OTHERS_NUMBER}, key="other")
     assert [error["parameter"] for error in others.errors] == ["callFlowId"]
+
+
+async def test_a_prepaid_account_needs_a_balance(api: World) -> None:
+    empty = {"account_id": ACME, "amount": 0, "currency": "EUR", "payment": "prepaid", "end_when_spent": 1}
+    await api.put(balances, empty)
+    rate = {"id": IDS[1], "account_id": None, "prefix": "31", "per_minute": 20_000, "currency": "EUR"}
+    await api.put(rates, rate)
+    refused = await api.ask("POST", "/calls", CALL)
+    assert (refused.status, refused.errors[0]["code"]) == (422, 25)
+    assert await api.rows(calls) == []
+    # Simulated calls cost nothing, nor do those to SIP URIs.
+    assert (await api.ask("POST", "/calls", CALL, key="test")).status == 201
+    assert (await api.ask("POST", "/calls", {**CALL, "destination": "sip:bob@example.com"})).status == 201
+    async with api.database.writing() as connection:
+        await connection.execute(balances.update().values(amount=20_000))
+    assert (await api.ask("POST", "/calls", CALL)).status == 201
 
 
 async def test_a_test_key_simulates(api: World) -> None:

@@ -12,6 +12,7 @@ from voice.api.documents import LARGEST_FLOW, ReadFlow, flow_of_body, flow_of_fi
 from voice.api.faults import Code, Conflict, Family, Invalid, Json, NotFound
 from voice.api.fields import Fields
 from voice.api.flow_schemas import FLOW_BODY
+from voice.api.money import Purse
 from voice.api.operation import Operation
 from voice.api.paging import PARAMETERS, Page, voice_list, voice_one
 from voice.api.readers import Misfit, choice, dialable, e164, integer, text, timestamp, url
@@ -38,6 +39,7 @@ class Calls:
         self._accounts = Accounts(services.database)
         self._outbound = OutboundStore(services.database, services.clock, services.bells)
         self._commanding = Commanding(services)
+        self._purse = Purse(services)
         self._clock = services.clock
 
     async def list(self, request: Request) -> Reply:
@@ -91,6 +93,8 @@ class Calls:
             if stored is None:
                 body.fault("callFlowId", f"The account has no callflow `{flow_id}`.")
         body.check()
+        if not request.is_test and destination.startswith("+"):
+            await self._purse.check(request.account_id, [destination])
         call_id = str(uuid.uuid4())
         now = self._clock()
         await self._outbound.accept(
