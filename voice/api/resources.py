@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from voice.api import call_flows, calls, deliveries, legs, openapi, recordings, transcriptions, webhooks
+from voice.api import (
+    balance,
+    call_flows,
+    calls,
+    deliveries,
+    legs,
+    openapi,
+    rates,
+    recordings,
+    transcriptions,
+    verify,
+    voice_messages,
+    webhooks,
+)
 from voice.api.admin import resources as admin
 from voice.api.operation import Operation
 from voice.api.services import Services
 
-_RESOURCES = (call_flows, calls, legs, recordings, transcriptions, webhooks, deliveries, admin)
+_RESOURCES = (
+    call_flows,
+    calls,
+    legs,
+    recordings,
+    transcriptions,
+    webhooks,
+    deliveries,
+    voice_messages,
+    verify,
+    balance,
+    rates,
+    admin,
+)
 
 
 def operations(services: Services) -> tuple[Operation, ...]:
