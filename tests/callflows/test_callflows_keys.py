@@ -235,3 +235,20 @@ def test_keys_are_sent() -> None:
     transcript = simulate(flow(step("sendKeys", keys="12#")))
     assert transcript.details(Event.KEYS_SENT) == ("12#",)
     assert transcript.outcomes == {"sendKeys": "done"}
+
+
+@pytest.mark.parametrize(("first", "further", "ends"), [(None, 20, 20.0), (10, 20, 10.0), (20, 10, 10.0)])
+def test_a_callflow_that_follows_may_shorten_the_call_but_not_lengthen_it(
+    first: int | None, further: int, ends: float
+) -> None:
+    there = from_json({"maxDuration": further, "steps": [{"action": "pause", "options": {"length": 100}}]})
+    fetching = from_json(
+        {
+            "maxDuration": first,
+            "steps": [{"action": "fetchCallFlow", "options": {"url": "https://example.com/x"}}],
+        }
+    )
+    script = Script(documents={"https://example.com/x": to_canonical(there)})
+    transcript = simulate(fetching, script)
+    assert transcript.ending.cause is Cause.MAX_SECONDS
+    assert transcript.seconds == pytest.approx(ends)
