@@ -13,100 +13,55 @@ import fcntl
 import logging
 import os
 import signal
-import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from callflows.ports import Unavailable
 from sip_config.directory import Directory
-from sip_config.model import Transport
+from voice.api.server import ApiServer
 from voice.bells import Bells
 from voice.command_worker import CommandWorker
+from voice.desk_sources import Flows, Transcribers
 from voice.edge.server import Edge
-from voice.edge.settings import EdgeSettings, Listen
+from voice.live import NodeState
+from voice.node_settings import (
+    NodeError,
+    client_settings,
+    edge_settings,
+    pool_settings,
+    process_config,
+    retention,
+    sound_settings,
+)
+from voice.office import Office, services_of
 from voice.outbound import Dispatcher, Outgoing
-from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
-from voice.pool.fleet import PoolSettings
 from voice.pool.nursery import ZygoteFailed
-from voice.pool.orders import CallOrder
 from voice.pool.pool import Pool
 from voice.pool.undertaker import Undertaker
 from voice.records import Journal, Record
 from voice.recovery import Recovery
-from voice.settings import Settings
-from voice.speech.library import SoundLibrary, SoundSettings
+from voice.rehearsal import Rehearsal
+from voice.settings import Settings, SocketAddress
+from voice.speech.library import SoundLibrary
 from voice.store.commands import Commands
 from voice.store.config import ConfigStore
 from voice.store.database import Database, sqlite_url
 from voice.store.errors import StoreError
 from voice.store.journal import StoreJournal
-from voice.store.keys import node_key
-from voice.store.outbound import OutboundCall, OutboundStore
-from voice.store.retention import Retention
-from voice.store.transcriptions import TooManyTranscriptions, TranscriptionStore
-from voice.webhooks.client import ClientSettings, SafeClient
-from voice.webhooks.flows import FlowFetcher, FlowQuestion
+from voice.store.listing import Listing
+from voice.store.outbound import OutboundStore
+from voice.store.signing_keys import SigningKeys
+from voice.store.transcriptions import TranscriptionStore
+from voice.webhooks.client import SafeClient
+from voice.webhooks.flows import FlowFetcher
+
+__all__ = ["Node", "NodeError", "log_to_stderr", "running", "serve"]
 
 log = logging.getLogger(__name__)
-
-RTP_PORTS_PER_PROCESS = 16
-"""RTP and RTCP of eight legs: twice what the usual build carries, so that a port rests before reuse."""
-
-SOCKET_PATH_BYTES = 107
-"""Linux's bound on the path of a unix socket."""
-
-
-class NodeError(Exception):
-    """The node cannot start.  The message says why and what to do."""
-
-
-class Flows:
-    """Dynamic callflows for the pool's desk: a call's order becomes the question to the customer's server."""
-
-    def __init__(self, fetcher: FlowFetcher) -> None:
-        self._fetcher = fetcher
-
-    async def fetch(self, url: str, order: CallOrder, variables: Mapping[str, str]) -> str:
-        return await self._fetcher.fetch(
-            url,
-            FlowQuestion(
-                call_id=order.call_id,
-                source=order.source,
-                destination=order.destination,
-                number_id=order.number_id,
-                variables=variables,
-            ),
-        )
-
-    async def finished(
-        self, url: str, recording_id: str, order: CallOrder, variables: Mapping[str, str]
-    ) -> str:
-        raise Unavailable(
-            f"recording {recording_id} cannot be posted to {url}: this node posts no recordings"
-        )
-
-
-class Transcribers:
-    """Transcriptions that callflows ask for."""
-
-    def __init__(self, store: TranscriptionStore) -> None:
-        self._store = store
-
-    async def want(self, recording_id: str, leg_id: str, language: str, order: CallOrder) -> None:
-        try:
-            await self._store.request(
-                recording_id=recording_id,
-                call_id=order.call_id,
-                leg_id=leg_id,
-                account_id=order.account_id,
-                language=language,
-            )
-        except TooManyTranscriptions:
-            raise Unavailable(f"recording {recording_id} has as many transcriptions as it may") from None
 
 
 class Node:
@@ -120,14 +75,21 @@ class Node:
         sounds: SoundLibrary,
         directory: Callable[[], Directory],
         dispatcher: Dispatcher,
+        api: ApiServer | None,
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
+        self._api = api
         self.edge = edge
         self.pool = pool
         self.sounds = sounds
         self.directory = directory
         """The configuration that is in force."""
+
+    @property
+    def api_address(self) -> SocketAddress | None:
+        """Where the API listens first; None when it is switched off."""
+        return None if self._api is None else self._api.addresses[0]
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Takes no new calls; returns when the last one has ended, at the limit, or when `hurry` is set."""
@@ -163,15 +125,23 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     bells = Bells()
     _lock(settings.data_directory, stack)
     database = await stack.enter_async_context(await Database.open(_database_url(settings)))
-    journal = StoreJournal(database, clock=time.time, retention=_retention(settings))
+    journal = StoreJournal(
+        database,
+        clock=time.time,
+        retention=retention(settings),
+        spool=settings.data_directory / "run" / "spool",
+        told=bells.deliveries,
+    )
     journal.start()
     stack.push_async_callback(journal.close)
     told = journal if watch is None else _Watched(journal, watch)
-    config = ConfigStore(database, media_folder=settings.media_directory)
+    config = ConfigStore(database, media_folder=settings.media_directory, bells=bells)
     current = _Current(await config.directory(base_domain=settings.base_domain, pop=settings.pop))
-    client = await stack.enter_async_context(SafeClient(_client_settings(settings)))
-    sounds = await stack.enter_async_context(SoundLibrary(_sound_settings(settings), client))
-    flows = Flows(FlowFetcher(client, seconds=settings.fetch.total_seconds))
+    client = await stack.enter_async_context(SafeClient(client_settings(settings)))
+    sounds = await stack.enter_async_context(SoundLibrary(sound_settings(settings), client))
+    secrets = SigningKeys(database, time.time)
+    fetcher = FlowFetcher(client, secrets, seconds=settings.fetch.total_seconds)
+    flows = Flows(fetcher, Listing(database), journal.flushed)
     undertaker = Undertaker()
     node = _own_name(settings.data_directory)
     queue = OutboundStore(database, time.time, bells)
@@ -179,8 +149,8 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     stack.push_async_callback(outgoing.close)
     writers = Transcribers(TranscriptionStore(database, clock=time.time, bells=bells))
     desk = Desk(sounds, flows, writers, outgoing, settings.recordings_directory, told)
-    pool = Pool(_pool_settings(settings), _process_config(settings), desk, undertaker, told)
-    edge = Edge(await _edge_settings(settings, database, node), current.get, pool, told)
+    pool = Pool(pool_settings(settings), process_config(settings), desk, undertaker, told)
+    edge = Edge(await edge_settings(settings, database, node), current.get, pool, told)
     # Undone in reverse: the pool says its BYEs through the edge, so the edge goes after it.
     stack.push_async_callback(edge.stop)
     stack.push_async_callback(undertaker.stop)
@@ -190,19 +160,30 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     await undertaker.start(edge.inside_address)
     await pool.start(edge)
     await pool.warm()
-    recovery = Recovery(database, told, node, pool.has, time.time, queue)
+    rehearsal = Rehearsal(told, settings.recordings_directory, fetcher)
+    dispatcher = Dispatcher(queue, pool, edge, current.get, told, bells, node, rehearsal)
     commands = Commands(database, bells, time.time)
-    worker = CommandWorker(commands, queue, pool, edge.is_trunk_call, bells)
-    dispatcher = Dispatcher(queue, pool, edge, current.get, told, bells, node, _rehearse)
-    for work in (current.follow(config, settings), recovery.run(began), worker.run(), dispatcher.run()):
+
+    def lives(call_id: str) -> bool:
+        return pool.has(call_id) or dispatcher.is_rehearsing(call_id)
+
+    office = Office(settings, database, bells, secrets, commands, queue)
+    await office.start(stack)
+    for work in (
+        current.follow(config, settings),
+        Recovery(database, told, node, lives, time.time, queue).run(began),
+        CommandWorker(commands, queue, pool, edge.is_trunk_call, bells).run(),
+        dispatcher.run(),
+        *office.works(),
+    ):
         task = asyncio.create_task(work)
         task.add_done_callback(_ended)
         stack.push_async_callback(_end, task)
-    return Node(settings, edge, pool, sounds, current.get, dispatcher)
-
-
-async def _rehearse(call: OutboundCall) -> None:
-    raise Unavailable(f"call {call.call_id} is simulated, and this node simulates no calls")
+    api: ApiServer | None = None
+    if settings.api.enabled:
+        services = services_of(settings, database, bells, commands, NodeState(edge, pool))
+        api = await stack.enter_async_context(ApiServer(settings.api, services))
+    return Node(settings, edge, pool, sounds, current.get, dispatcher, api)
 
 
 def serve(settings: Settings) -> None:
@@ -232,6 +213,8 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
     async with running(settings) as node:
+        if node.api_address is not None:
+            log.info("the API is at http://%s", node.api_address)
         for door in node.edge.addresses:
             log.info("taking SIP over %s at %s for *.%s", door.transport, door.sent_by, settings.base_domain)
         await stop.wait()
@@ -314,105 +297,3 @@ def _own_name(directory: Path) -> str:
 def _database_url(settings: Settings) -> str:
     url = settings.database_url
     return sqlite_url(settings.database_file) if url is None else url.reveal()
-
-
-def _retention(settings: Settings) -> Retention:
-    records = settings.records
-    return Retention(
-        refusals=records.refusals,
-        refusal_days=records.refusal_days,
-        events=records.events,
-        event_days=records.event_days,
-    )
-
-
-def _client_settings(settings: Settings) -> ClientSettings:
-    fetch = settings.fetch
-    return ClientSettings(
-        allow_private_networks=fetch.allow_private_networks,
-        total_seconds=max(fetch.total_seconds, fetch.sound_seconds),
-        connect_seconds=fetch.connect_seconds,
-        max_redirects=fetch.max_redirects,
-    )
-
-
-def _sound_settings(settings: Settings) -> SoundSettings:
-    return SoundSettings(
-        cache=settings.cache_directory,
-        uploads=settings.media_directory,
-        cache_bytes=settings.cache.sound_bytes,
-        sample_rate=settings.media.clock_rate,
-        max_seconds=settings.speech.max_seconds,
-        max_download_bytes=settings.fetch.max_sound_bytes,
-        download_seconds=settings.fetch.sound_seconds,
-        job_seconds=settings.speech.job_seconds,
-        queue_limit=settings.speech.queue_limit,
-    )
-
-
-def _pool_settings(settings: Settings) -> PoolSettings:
-    pool = settings.pool
-    return PoolSettings(
-        run_dir=settings.data_directory / "run",
-        warm_reserve=pool.warm_reserve,
-        max_processes=pool.max_processes,
-        calls_per_process=pool.calls_per_process,
-        calls_before_recycling=pool.calls_before_recycling,
-        rtp_first=settings.media.rtp_first,
-        rtp_last=settings.media.rtp_last,
-    )
-
-
-def _process_config(settings: Settings) -> ProcessConfig:
-    media = settings.media
-    parent_socket = str(settings.data_directory.resolve() / "run" / "pool.sock")
-    if len(os.fsencode(parent_socket)) > SOCKET_PATH_BYTES:
-        raise NodeError(
-            f"The path {parent_socket} is longer than the {SOCKET_PATH_BYTES} bytes that a socket's may be."
-            " Choose a shorter data_directory."
-        )
-    return ProcessConfig(
-        parent_socket=parent_socket,
-        sip_host=settings.sip.inside.host,
-        from_host=settings.base_domain,
-        rtp_host=media.address,
-        rtp_public_host=media.public_address or _own_address(media.address),
-        rtp_ports=RTP_PORTS_PER_PROCESS,
-        legs=0,
-        clock_rate=media.clock_rate,
-        log_level=settings.log_level.upper(),
-    )
-
-
-def _own_address(bound: str) -> str:
-    """What SDP shows when nothing else is configured: the address that the system would send from."""
-    if bound not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return bound
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Connecting a datagram socket sends nothing; 192.0.2.1 (RFC 5737) stands for anywhere.
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return "127.0.0.1"
-        address: str = probe.getsockname()[0]
-        return address
-
-
-async def _edge_settings(settings: Settings, database: Database, node: str) -> EdgeSettings:
-    now = time.time()
-    listen = [
-        Listen(transport=transport, host=address.host, port=address.port)
-        for transport, addresses in ((Transport.UDP, settings.sip.udp), (Transport.TCP, settings.sip.tcp))
-        for address in addresses
-    ]
-    return EdgeSettings(
-        listen=tuple(listen),
-        base_domain=settings.base_domain,
-        seal_key=await node_key(database, "seal", now=now),
-        digest_secret=await node_key(database, "digest", now=now),
-        node=node,
-        public_host=settings.sip.public_address,
-        inside_host=settings.sip.inside.host,
-        inside_port=settings.sip.inside.port,
-        allow_private_targets=settings.sip.allow_private_targets,
-    )

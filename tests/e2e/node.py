@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -20,8 +21,10 @@ from voice.config_file import read_config_file
 from voice.node import Node, running
 from voice.records import CallEnded, CallStarted, RecordingDone, RecordingStarted, StepFinished
 from voice.settings import Settings
+from voice.store.access_keys import AccessKeys
 from voice.store.config import ConfigStore
 from voice.store.database import Database
+from voice.store.listing import Accounts
 from voice.store.queries import CallHistory, call_history
 
 BASE_DOMAIN = "sip.example.com"
@@ -139,11 +142,11 @@ class Platform:
     @property
     def api_url(self) -> str:
         """Where the API is."""
-        host, port = self.node.api_address
-        return f"http://{host}:{port}"
+        assert self.node.api_address is not None
+        return f"http://{self.node.api_address}"
 
-    async def key(self, account: str = "acme", *, test: bool = False) -> str:
-        """A new access key of an account."""
+    async def key(self, account: str | None = "acme", *, test: bool = False) -> str:
+        """A new access key of an account; None: of the operator."""
         return await access_key(self.settings, account, test=test)
 
     @property
@@ -249,6 +252,14 @@ async def apply(config: Path) -> None:
     assert read.declaration is not None
     async with await Database.of(read.settings) as database:
         await ConfigStore(database, media_folder=read.settings.media_directory).apply(read.declaration)
+
+
+async def access_key(settings: Settings, account: str | None, *, test: bool = False) -> str:
+    """A new access key of an account, by name; None: of the operator."""
+    async with await Database.of(settings) as database:
+        account_id = None if account is None else await Accounts(database).id_of(account)
+        key, _ = await AccessKeys(database, time.time).create(account_id, test=test)
+    return key
 
 
 async def stored(settings: Settings, call_id: str) -> CallHistory:

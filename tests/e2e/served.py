@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.e2e.node import free_port, settings_text
+from tests.e2e.node import access_key, free_port, settings_text
+from voice.config_file import read_config_file
 
 PATIENCE_SECONDS = 30.0
 
@@ -24,8 +25,10 @@ class Served:
         self.config = folder / "trunkflow.toml"
         udp, tcp = free_port(), free_port(socket.SOCK_STREAM)
         self.door, self.tcp_door = f"127.0.0.1:{udp}", f"127.0.0.1:{tcp}"
-        settings = settings_text(udp=udp, tcp=tcp, inside=free_port())
+        api = free_port(socket.SOCK_STREAM)
+        settings = settings_text(udp=udp, tcp=tcp, inside=free_port(), api=api)
         self.config.write_text(settings.replace('"warning"', '"info"') + declaration)
+        self.api_url = f"http://127.0.0.1:{api}"
         self.log = folder / "serve.log"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -46,6 +49,10 @@ class Served:
     def _said(self) -> int:
         """How often a node has said that it takes SIP."""
         return self.log.read_text().count("taking SIP over TCP") if self.log.exists() else 0
+
+    async def key(self, account: str = "acme") -> str:
+        """A new access key of an account."""
+        return await access_key(read_config_file(self.config, {}).settings, account)
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import random
 import re
-import socket
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,7 +158,9 @@ async def test_fifty_kills_lose_nothing_and_call_nobody_twice(tmp_path: Path) ->
     declaration = account(limits=LIMITS, also=own) + gateway("carrier", f"127.0.0.1:{port}")
     try:
         async with (
-            sipp("callee", None, folder=tmp_path / "callee", port=port, calls=MOST_CALLS, patience=600) as callee,
+            sipp(
+                "callee", None, folder=tmp_path / "callee", port=port, calls=MOST_CALLS, patience=600
+            ) as callee,
             served(tmp_path, declaration) as node,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
         ):
@@ -175,7 +176,9 @@ async def test_fifty_kills_lose_nothing_and_call_nobody_twice(tmp_path: Path) ->
     assert [number for number, times in called.items() if len(times) > 1] == []
     # Who was dialled as the node died may have heard it ring and nothing more: that is on record as a failure.
     cut_off = [call_id for call_id, end in ends.items() if end["status"] == "failed"]
-    unheard = [number for call_id, number in load.calls.items() if number not in called and call_id not in cut_off]
+    unheard = [
+        number for call_id, number in load.calls.items() if number not in called and call_id not in cut_off
+    ]
     assert unheard == []
     assert len(cut_off) < len(ends) / 4, f"{len(cut_off)} of {len(ends)} calls failed"
     lost = [load.messages[one] for one, status in recipients.items() if status == "answered"]

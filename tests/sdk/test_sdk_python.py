@@ -1,4 +1,4 @@
-"""The Python SDK of MessageBird, unchanged but for its base URL, over the whole voice surface of a running node."""
+"""The Python SDK of MessageBird, unchanged but for its base URL, over the voice surface of a running node."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def codes(error: Any) -> list[int]:
 
 
 async def test_call_flows(node: MakePlatform, client: Any, tmp_path: Path) -> None:
-    async with with_callee(node, tmp_path) as (here, base, key):
+    async with with_callee(node, tmp_path) as (_, base, key):
 
         def story() -> None:
             api = client(base, key)
@@ -84,11 +84,13 @@ async def test_call_flows(node: MakePlatform, client: Any, tmp_path: Path) -> No
 
 
 async def test_webhooks(node: MakePlatform, client: Any, tmp_path: Path) -> None:
-    async with with_callee(node, tmp_path) as (here, base, key):
+    async with with_callee(node, tmp_path) as (_, base, key):
 
         def story() -> None:
             api = client(base, key)
-            made = api.voice_create_webhook(VoiceCreateWebhookRequest("https://example.com/a", "title", "secret"))
+            made = api.voice_create_webhook(
+                VoiceCreateWebhookRequest("https://example.com/a", "title", "secret")
+            )
             assert made.url == "https://example.com/a"
             assert made.createdAtDatetime is not None
             assert api.voice_read_webhook(made.id).token == "secret"
@@ -106,7 +108,7 @@ async def test_a_call_its_recording_and_its_transcription(
     node: MakePlatform, client: Any, voices: Voices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # The SDK stores what it downloads where it is.
-    async with with_callee(node, tmp_path, voice=voices(1000)) as (here, base, key):
+    async with with_callee(node, tmp_path, voice=voices(1000)) as (_, base, key):
 
         def story() -> None:
             api = client(base, key)
@@ -155,7 +157,7 @@ async def test_a_call_its_recording_and_its_transcription(
 async def test_a_call_is_hung_up_and_one_nobody_owns_is_refused(
     node: MakePlatform, client: Any, tmp_path: Path
 ) -> None:
-    async with with_callee(node, tmp_path) as (here, base, key):
+    async with with_callee(node, tmp_path) as (_, base, key):
 
         def story() -> None:
             api = client(base, key)
@@ -173,7 +175,7 @@ async def test_a_call_is_hung_up_and_one_nobody_owns_is_refused(
 
 
 async def test_voice_messages_and_the_balance(node: MakePlatform, client: Any, tmp_path: Path) -> None:
-    async with with_callee(node, tmp_path) as (here, base, key):
+    async with with_callee(node, tmp_path) as (_, base, key):
 
         def story() -> None:
             api = client(base, key)
@@ -193,12 +195,13 @@ async def test_voice_messages_and_the_balance(node: MakePlatform, client: Any, t
 
 
 async def test_verify(node: MakePlatform, client: Any, tmp_path: Path) -> None:
-    async with with_callee(node, tmp_path) as (here, base, key):
+    async with with_callee(node, tmp_path) as (_, base, key):
 
         def story() -> None:
             api = client(base, key)
             sent = api.verify_create(
-                CALLEE.removeprefix("+"), {"type": "tts", "maxAttempts": 2, "timeout": 60, "returnToken": True}
+                CALLEE.removeprefix("+"),
+                {"type": "tts", "maxAttempts": 2, "timeout": 60, "returnToken": True},
             )
             assert sent.status == "sent"
             token = sent.token

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from voice.records import CallEnded, CallStarted, CallStatus, Direction
+from voice.records import CallEnded, CallStarted, CallStatus, Direction, Record
 from voice.store.database import Database, sqlite_url
 from voice.store.journal import StoreJournal
 from voice.store.queries import list_calls
@@ -47,7 +47,10 @@ def spools(tmp_path: Path) -> Iterator[Callable[[], Spool]]:
 def test_records_come_back_as_they_were(tmp_path: Path, spools: Callable[[], Spool]) -> None:
     spool = spools()
     assert spool.open() == []
-    records = [call(1), CallEnded(call_id="call 1", at=1.0, status=CallStatus.ENDED, reason="Done.")]
+    records: list[Record] = [
+        call(1),
+        CallEnded(call_id="call 1", at=1.0, status=CallStatus.ENDED, reason="Done."),
+    ]
     for record in records:
         spool.add(record)
     assert spools().open() == records

@@ -285,7 +285,7 @@ async def told(outbox: Outbox, *records: Any, bell: Bell | None = None) -> list[
 
 
 async def test_every_state_of_a_call_is_one_event_in_the_observed_envelope(outbox: Outbox) -> None:
-    hook = {"webhook_url": "https://a.example/hook", "webhook_token": "secret"}
+    hook: dict[str, Any] = {"webhook_url": "https://a.example/hook", "webhook_token": "secret"}
     bell = Bell()
     events = await told(outbox, started(status=CallStatus.QUEUED, **hook), *STORY, bell=bell)
     assert [(one["timestamp"], one["items"][0]["event"]) for one in events] == [

@@ -76,7 +76,7 @@ def test_known_legacy_signatures(body: bytes, signature: str) -> None:
     assert legacy_signature(LEGACY_KEY, url, body, 1547198231) == signature
 
 
-@pytest.mark.filterwarnings("ignore:signed_request module is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:signed_request:DeprecationWarning")
 def test_the_sdk_takes_the_legacy_headers() -> None:
     made = signed_headers(SECRET, b"body", token="the token of a webhook")(URL)
     request = SignedRequest(

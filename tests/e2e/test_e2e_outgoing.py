@@ -1,0 +1,216 @@
+"""Calls that the store was given to place: through the edge and a gateway, once, whoever kills the node."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.e2e.conftest import MakePlatform, Voices
+from tests.e2e.ears import hears
+from tests.e2e.flows import flow, pause, play
+from tests.e2e.node import NUMBER, account, free_port, gateway, media, stored
+from tests.e2e.served import served
+from tests.phone import phone
+from tests.pool.bare import bare
+from tests.sipp import Sipp, sipp
+from voice.bells import Bells
+from voice.commands import Command, Kind, Outcome, Result
+from voice.config_file import read_settings_file
+from voice.records import CallStatus
+from voice.settings import Settings
+from voice.store.commands import Commands
+from voice.store.config import ConfigStore
+from voice.store.database import Database
+from voice.store.outbound import NewCall, OutboundStore
+from voice.store.queries import CallHistory
+
+CALLEE = "+31612345678"
+PATIENCE_SECONDS = 60.0
+OVER = {CallStatus.ENDED, CallStatus.FAILED, CallStatus.BUSY, CallStatus.NO_ANSWER}
+LIMITS = "calls_per_second = 50.0\nconcurrent_calls = 200"
+
+
+def new_call(account_id: str, document: str, destination: str = CALLEE, ring: float = 20.0) -> NewCall:
+    return NewCall(
+        call_id=str(uuid.uuid4()),
+        account_id=account_id,
+        origin="call",
+        source=NUMBER,
+        destination=destination,
+        document=document,
+        ring_seconds=ring,
+        created_at=time.time(),
+    )
+
+
+async def accept(settings: Settings, calls: Iterable[NewCall]) -> None:
+    """As an API in another process does."""
+    async with await Database.of(settings) as database:
+        await OutboundStore(database, time.time).accept(*calls)
+
+
+async def command(settings: Settings, call_id: str, kind: Kind, leg_id: str | None = None) -> Outcome:
+    async with await Database.of(settings) as database:
+        return await Commands(database, Bells(), time.time).ask(
+            Command(kind=kind, call_id=call_id, leg_id=leg_id)
+        )
+
+
+async def over(settings: Settings, call_id: str) -> CallHistory:
+    """What is on record of a call, once it has ended."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (history := await stored(settings, call_id)).call.status not in OVER:
+            await asyncio.sleep(0.1)
+    return history
+
+
+async def ongoing(settings: Settings, call_id: str) -> CallHistory:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (history := await stored(settings, call_id)).call.status != CallStatus.ONGOING:
+            await asyncio.sleep(0.05)
+    return history
+
+
+async def test_a_call_goes_out_by_the_gateway_that_works_and_who_answers_hears_its_callflow(
+    node: MakePlatform, voices: Voices, tmp_path: Path
+) -> None:
+    heard = tmp_path / "heard.wav"
+    prompt = voices(600)
+    async with phone("answer", "--record", str(heard)) as callee:
+        broken = gateway("a_broken", f"127.0.0.1:{free_port()}", "priority = 1")
+        carrier = gateway("b_carrier", await callee.address(), "priority = 2")
+        declared = account(limits=LIMITS) + media(prompt) + broken + carrier
+        async with node(declared) as here:
+            call = new_call(await account_id(here.settings), flow(play(Path(prompt).name), pause(60)))
+            await accept(here.settings, [call])
+            invite = (await callee.event("incoming"))["invite"]
+            await hears(heard, 600)
+            history = await ongoing(here.settings, call.call_id)
+            leg_id = next(leg.id for leg in history.legs if leg.status == "ongoing")
+            held = await command(here.settings, call.call_id, Kind.HOLD, leg_id)
+            unheld = await command(here.settings, call.call_id, Kind.UNHOLD, leg_id)
+            ended = await command(here.settings, call.call_id, Kind.HANGUP)
+            assert await callee.ended() == 200
+            history = await over(here.settings, call.call_id)
+            late = await command(here.settings, call.call_id, Kind.HANGUP)
+    assert f"From: <sip:{NUMBER}@" in invite
+    assert [one.result for one in (held, unheld, ended)] == [Result.DONE] * 3
+    assert late.result is Result.GONE
+    assert (history.call.status, history.call.end_reason) == (
+        CallStatus.ENDED,
+        "The call was ended by the API.",
+    )
+    assert [leg.status for leg in history.legs] == ["failed", "hangup"]
+
+
+async def test_nobody_answers_in_the_ring_time(node: MakePlatform) -> None:
+    async with (
+        bare("sip:bob@127.0.0.1:9") as bob,
+        node(account() + gateway("carrier", bob.address)) as here,
+    ):
+        call = new_call(await account_id(here.settings), flow(pause(1)), ring=1.0)
+        await accept(here.settings, [call])
+        invite = await bob.message("INVITE")
+        bob.answer(invite, "180 Ringing")
+        bob.ok(await bob.message("CANCEL"))
+        bob.answer(invite, "487 Request Terminated")
+        history = await over(here.settings, call.call_id)
+    assert (history.call.status, history.call.end_reason) == (
+        CallStatus.NO_ANSWER,
+        "Not answered: 408 Nobody answered in time.",
+    )
+
+
+async def test_a_call_without_a_way_out_fails_and_a_cancelled_one_is_never_placed(node: MakePlatform) -> None:
+    async with node(account(limits="calls_per_second = 50.0\nconcurrent_calls = 200")) as here:
+        call = new_call(await account_id(here.settings), flow(pause(1)))
+        await accept(here.settings, [call])
+        history = await over(here.settings, call.call_id)
+    assert history.call.status == CallStatus.FAILED
+    assert (history.call.end_reason or "").startswith("Not answered: 404 No gateway for")
+
+
+async def test_a_call_that_rings_as_the_node_is_killed_is_not_placed_again(tmp_path: Path) -> None:
+    async with (
+        bare("sip:bob@127.0.0.1:9") as bob,
+        served(tmp_path, account() + gateway("carrier", bob.address)) as here,
+    ):
+        settings = read_settings_file(here.config, {})
+        call = new_call(await account_id(settings), flow(pause(1)))
+        await accept(settings, [call])
+        bob.answer(await bob.message("INVITE"), "180 Ringing")
+        await here.kill()
+        await here.start()
+        history = await over(settings, call.call_id)
+    assert history.call.status == CallStatus.FAILED
+    assert "The node was restarted while the call was being placed" in (history.call.end_reason or "")
+    assert len(bob.call_ids("INVITE")) == 1
+
+
+async def test_a_call_that_was_answered_goes_on_without_its_node(tmp_path: Path) -> None:
+    async with (
+        phone("answer") as callee,
+        served(tmp_path, account() + gateway("carrier", await callee.address())) as here,
+    ):
+        settings = read_settings_file(here.config, {})
+        call = new_call(await account_id(settings), flow(pause(60)))
+        await accept(settings, [call])
+        await ongoing(settings, call.call_id)
+        await here.kill()
+        await here.start()
+        await callee.do("hangup")
+        assert await callee.ended() == 200
+        history = await over(settings, call.call_id)
+    assert (history.call.status, history.call.end_reason) == (CallStatus.ENDED, "the callee hung up")
+    assert [leg.status for leg in history.legs] == ["hangup"]
+
+
+async def test_kills_at_any_moment_call_everybody_once(tmp_path: Path) -> None:
+    port, count = free_port(), 60
+    declared = account(limits=LIMITS) + gateway("carrier", f"127.0.0.1:{port}")
+    async with (
+        sipp("callee", None, folder=tmp_path / "callee", port=port, calls=count, patience=300) as callee,
+        served(tmp_path, declared) as here,
+    ):
+        settings = read_settings_file(here.config, {})
+        owner = await account_id(settings)
+        numbers = [f"+31612{number:06}" for number in range(count)]
+        calls = [new_call(owner, flow(pause(0.3)), number) for number in numbers]
+        dice = random.Random(7)
+        for some in (calls[:15], calls[15:30], calls[30:45], calls[45:]):
+            await accept(settings, some)
+            await asyncio.sleep(dice.uniform(0.1, 0.6))
+            await here.kill()
+            await here.start()
+        histories = [await over(settings, call.call_id) for call in calls]
+        called = call_ids(callee)
+    assert [number for number, ids in called.items() if len(ids) > 1] == []
+    failed = [one.call.destination for one in histories if one.call.status == CallStatus.FAILED]
+    unheard = [one.call.destination for one in histories if one.call.destination not in called]
+    assert set(unheard) <= set(failed)
+    assert len(failed) < count / 3, [one.call.end_reason for one in histories]
+
+
+def call_ids(callee: Sipp) -> dict[str, set[str]]:
+    """The Call-IDs with which each number was called."""
+    found: dict[str, set[str]] = {}
+    for message in re.findall(r"^INVITE sip:.*?(?:\n\n|\Z)", callee.messages(), re.MULTILINE | re.DOTALL):
+        number = re.search(r"^INVITE sip:(\+?\d+)@", message)
+        call_id = re.search(r"^Call-ID: (\S+)", message, re.MULTILINE)
+        assert number is not None
+        assert call_id is not None
+        found.setdefault(number[1], set()).add(call_id[1])
+    return found
+
+
+async def account_id(settings: Settings) -> str:
+    """That of the only account."""
+    async with await Database.of(settings) as database:
+        configuration, _ = await ConfigStore(database, media_folder=settings.media_directory).load(realm="")
+    (owner,) = configuration.accounts
+    return owner.id
