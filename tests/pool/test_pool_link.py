@@ -11,7 +11,8 @@ import pytest
 
 from voice.pool import link as link_module
 from voice.pool.link import ParentLink
-from voice.pool.wire import CallOver, FromProcess, Hello, read_from_process
+from voice.pool.wire import CallOver, FromProcess, Hello, Noted, Tell, frame, read_from_process, told
+from voice.records import CallChanged, CallStatus
 
 
 class Parents:
@@ -123,3 +124,45 @@ async def test_nobody_is_waited_for_longer_than_allowed(tmp_path: Path) -> None:
     async with linked(tmp_path / "s") as link:
         link.send(CallOver(call_id="one"))
         await link.flush(0.01)
+
+
+async def test_what_was_told_is_told_to_each_parent_until_one_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "RECONNECT_SECONDS", 0.01)
+    parents = Parents()
+    records = [CallChanged(call_id="one", at=float(at), status=CallStatus.ONGOING) for at in range(3)]
+
+    def takes_one_and_goes(writer: asyncio.StreamWriter) -> bool:
+        if len(parents.heard) == 4:
+            writer.write(frame(Noted(number=1)))
+            return False
+        if len(parents.heard) == 7:
+            writer.write(frame(Noted(number=3)))
+        return True
+
+    parents.welcome = takes_one_and_goes
+    async with linked(tmp_path / "s") as link:
+        for record in records:
+            link.tell(record)
+        flushing = asyncio.create_task(link.flush(20))
+        async with listening(tmp_path / "s", parents):
+            await flushing
+    tells = [told(message) for message in parents.heard if isinstance(message, Tell)]
+    assert parents.met == link.parents == 2
+    assert tells == [*records, *records[1:]]
+
+
+async def test_of_too_much_that_nobody_takes_the_oldest_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "RECONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(link_module, "MAX_BACKLOG", 2)
+    parents = Parents()
+    async with linked(tmp_path / "s") as link:
+        for at in range(3):
+            link.tell(CallChanged(call_id="one", at=float(at), status=CallStatus.ONGOING))
+        async with listening(tmp_path / "s", parents):
+            while len(parents.heard) < 3:
+                await asyncio.sleep(0.001)
+    assert [message.number for message in parents.heard if isinstance(message, Tell)] == [2, 3]

@@ -44,6 +44,9 @@ NO_FLOW_STATUS = 480
 """Temporarily Unavailable: the number exists, what should answer it could not be had."""
 
 
+SETTLE_SECONDS = 1.0
+"""How long a call that was being placed waits, when its node is gone, for what it may have heard already."""
+
 NODE_LOST = (
     "The node was restarted while the call was being placed: whether anybody heard it ring is not known, "
     "so nobody is called again."
@@ -60,8 +63,9 @@ class Session:
     with the parent.  An edge sends 100 to the process before it sends anything to the callee, over loopback
     and in this order; so a process that has heard no response when its parent is gone knows that its INVITE
     went nowhere, and asks the next parent for another ticket.  One that has heard a response ends the call:
-    the edge that would have passed on the answer is no more.  (The next parent also looks whether a leg of
-    the call is on record, and then gives no ticket.)
+    the edge that would have passed on the answer is no more.  Should a response be stuck in the process, the
+    next parent has a leg of the call on record, which the edge writes down before it calls, and gives no
+    ticket.
     """
 
     def __init__(
@@ -161,9 +165,12 @@ class Session:
         while True:
             calling = asyncio.create_task(self.line.call(first))
             lost = asyncio.create_task(self._edge_lost())
-            racing: list[asyncio.Future[Any]] = [calling, lost, self._stop_reason]
+            deciding: list[asyncio.Future[Any]] = [calling, self._stop_reason]
             try:
-                await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([*deciding, lost], return_when=asyncio.FIRST_COMPLETED)
+                if lost.done():
+                    # What had come before is perhaps still on its way from the media stack's thread.
+                    await asyncio.wait(deciding, timeout=SETTLE_SECONDS)
                 if calling.done() or (lost.done() and self.line.established):
                     await calling
                     return
