@@ -126,8 +126,8 @@ async def test_nobody_answers_in_the_ring_time(node: MakePlatform) -> None:
     )
 
 
-async def test_a_call_without_a_way_out_fails_and_a_cancelled_one_is_never_placed(node: MakePlatform) -> None:
-    async with node(account(limits="calls_per_second = 50.0\nconcurrent_calls = 200")) as here:
+async def test_a_call_without_a_way_out_fails(node: MakePlatform) -> None:
+    async with node(account(limits=LIMITS)) as here:
         call = new_call(await account_id(here.settings), flow(pause(1)))
         await accept(here.settings, [call])
         history = await over(here.settings, call.call_id)
