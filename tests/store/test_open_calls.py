@@ -24,6 +24,7 @@ from voice.store import schema
 from voice.store.database import Database, sqlite_url
 from voice.store.journal import StoreJournal
 from voice.store.open_calls import OpenCall, open_calls_of, overdue_calls
+from voice.store.service_schema import outbound_calls
 
 LONGEST = 100
 
@@ -110,3 +111,29 @@ async def test_a_call_is_overdue_when_its_time_and_the_grace_are_up(
         "young",
         "of nobody",
     }
+
+
+@pytest.mark.parametrize(
+    ("state", "dialled_at", "found"),
+    [("queued", None, False), ("claimed", None, False), ("dialled", 950.0, False), ("dialled", 700.0, True)],
+)
+async def test_a_placed_call_begins_when_it_is_dialled(
+    database: Database, journal: StoreJournal, state: str, dialled_at: float | None, found: bool
+) -> None:
+    journal.write(begun("scheduled", 1, "me"))
+    await journal.close()
+    row = {
+        **dict.fromkeys(("account_id", "origin", "source", "destination"), "x"),
+        **dict.fromkeys(("created_at", "not_before"), 1.0),
+        "call_id": "scheduled",
+        "ring_seconds": 30.0,
+        "max_seconds": LONGEST,
+        "simulated": 0,
+        "state": state,
+        "dialled_at": dialled_at,
+    }
+    async with database.writing() as connection:
+        await connection.execute(insert(outbound_calls).values(row))
+    overdue = await overdue_calls(database, now=1000.0, grace=100.0)
+    lost = await open_calls_of(database, "me", before=800.0)
+    assert [call.id for call in overdue] == [call.id for call in lost] == ["scheduled"] * found

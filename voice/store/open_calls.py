@@ -6,13 +6,18 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, Table, func, select
 
 from voice.store.database import Database
 from voice.store.schema import accounts, calls, legs, recordings
+from voice.store.service_schema import outbound_calls
 
 _LONGEST: Final = 86_400
 """Seconds, for calls of an account that is no more: longer than any may last."""
+
+
+_began: Final = func.coalesce(outbound_calls.c.dialled_at, calls.c.started_at)
+"""An outgoing call begins on record when it is accepted, perhaps days before it is placed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +34,7 @@ class OpenCall:
 
 async def open_calls_of(database: Database, node: str, *, before: float) -> tuple[OpenCall, ...]:
     """Those that call processes of this node were to run, begun before this time.  Raises StoreError."""
-    return await _open(database, _calls().where(calls.c.node == node, calls.c.started_at < before))
+    return await _open(database, _calls().where(calls.c.node == node, _began < before))
 
 
 async def overdue_calls(database: Database, *, now: float, grace: float) -> tuple[OpenCall, ...]:
@@ -37,13 +42,23 @@ async def overdue_calls(database: Database, *, now: float, grace: float) -> tupl
 
     Raises StoreError.
     """
-    longest = func.coalesce(accounts.c.max_call_seconds, _LONGEST)
-    query = _calls().outerjoin(accounts, accounts.c.id == calls.c.account_id)
-    return await _open(database, query.where(calls.c.started_at + longest < now - grace))
+    longest = func.coalesce(accounts.c.max_call_seconds, _LONGEST) + func.coalesce(
+        outbound_calls.c.ring_seconds, 0.0
+    )
+    query = _calls(joined=accounts, on=accounts.c.id == calls.c.account_id)
+    return await _open(database, query.where(longest + _began < now - grace))
 
 
-def _calls() -> Select[Any]:
-    return select(calls.c.id, calls.c.answered_at).where(calls.c.ended_at.is_(None)).order_by(calls.c.id)
+def _calls(joined: Table | None = None, on: ColumnElement[bool] | None = None) -> Select[Any]:
+    """Without those that wait in the queue of outgoing calls, however long."""
+    tables = calls.outerjoin(outbound_calls, outbound_calls.c.call_id == calls.c.id)
+    waits = func.coalesce(outbound_calls.c.state, "").in_(("queued", "claimed"))
+    return (
+        select(calls.c.id, calls.c.answered_at)
+        .select_from(tables if joined is None else tables.outerjoin(joined, on))
+        .where(calls.c.ended_at.is_(None), ~waits)
+        .order_by(calls.c.id)
+    )
 
 
 async def _open(database: Database, query: Select[Any]) -> tuple[OpenCall, ...]:
