@@ -174,7 +174,7 @@ async def test_fifty_kills_lose_nothing_and_call_nobody_twice(tmp_path: Path) ->
         await runner.cleanup()
     assert len(ends) > 100, "the load was too small to mean anything"
     assert [number for number, times in called.items() if len(times) > 1] == []
-    # Who was dialled as the node died may have heard it ring and nothing more: that is on record as a failure.
+    # Who was dialled as the node died may have heard it ring, no more: that is on record as a failure.
     cut_off = [call_id for call_id, end in ends.items() if end["status"] == "failed"]
     unheard = [
         number for call_id, number in load.calls.items() if number not in called and call_id not in cut_off

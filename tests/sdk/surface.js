@@ -56,7 +56,8 @@ async function main() {
   seen.hookList = await ask(client.voice.webhooks.list, 10, 0);
   seen.hookDelete = await ask(client.voice.webhooks.delete, hook);
 
-  const say = { action: 'say', options: { payload: 'This is a test', language: 'en-GB', voice: 'male' } };
+  const say = { action: 'say', options: { payload: 'This is a test', language: 'en-GB', voice: 'male',
+    ifMachine: 'continue' } };
   const record = { action: 'record', options: { maxLength: 2 } };
   seen.call = await ask(client.calls.create, { source: given.source, destination: given.destination,
     callFlow: { title: 'A call', steps: [say, record] } });
@@ -87,8 +88,8 @@ async function main() {
   seen.secondEnd = await until(() => ask(client.calls.read, second), (answer) => answer.data[0].endedAt);
 
   const later = new Date(Date.now() + 3600e3).toISOString().replace(/\.\d+Z/, '+00:00');
-  seen.message = await ask(client.voice_messages.create, [given.destination],
-    { originator: given.source, body: 'Hello', language: 'en-gb', scheduledDatetime: later });
+  seen.message = await ask(client.voice_messages.create, { recipients: [given.destination],
+    originator: given.source, body: 'Hello', language: 'en-gb', scheduledDatetime: later });
   seen.messageRead = await ask(client.voice_messages.read, seen.message.id);
   seen.messageList = await ask(client.voice_messages.list, 10, 0);
   seen.messageDelete = await ask(client.voice_messages.delete, seen.message.id);
@@ -100,6 +101,7 @@ async function main() {
   seen.verifyWrong = await refused(client.verify.verify, seen.verify.id, wrong);
   seen.verifyEmpty = await refused(client.verify.verify, seen.verify.id, '');
   seen.verified = await ask(client.verify.verify, seen.verify.id, seen.verify.token);
+  await ask(client.calls.delete, seen.verify.messages.id);
   seen.verifyDelete = await ask(client.verify.delete, seen.verify.id);
   seen.verifySms = await refused(client.verify.create, given.destination, { type: 'sms' });
   return seen;

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import MakePlatform, Voices
 from tests.sdk.callee import CALLEE, SOURCE, with_callee
+from voice.webhooks.signing import jwt_signature
 
 HERE = Path(__file__).parent
 SDK = Path(sys.prefix) / "node" / "node_modules" / "messagebird"
@@ -65,10 +66,8 @@ async def test_the_whole_surface(node: MakePlatform, voices: Voices, tmp_path: P
 
 @pytest.mark.parametrize("body", ['{"items":[]}', ""], ids=["with a body", "without one"])
 async def test_its_validator_takes_our_signature(body: str) -> None:
-    # `Signer` is what every request to a customer is signed with.
-    from voice.webhooks.signing import jwt_signature
-
-    url, secret = "http://example.com:8080/hook?a=1&b=%2B", "a signing key of an account"
+    url = "http://example.com:8080/hook?a=1&b=%2B"
+    secret = "the signing key of an account, long enough"
     token = jwt_signature(secret, url, body.encode())
     answer = await run("signature.js", {"url": url, "body": body, "token": token, "secret": secret})
     assert answer == "valid"

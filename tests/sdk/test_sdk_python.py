@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 30.0
 
-SAY = {"action": "say", "options": {"payload": "This is a test", "language": "en-GB", "voice": "male"}}
+SAY = {
+    "action": "say",
+    "options": {"payload": "This is a test", "language": "en-GB", "voice": "male", "ifMachine": "continue"},
+}
 
 
 @pytest.fixture
@@ -62,8 +65,8 @@ async def test_call_flows(node: MakePlatform, client: Any, tmp_path: Path) -> No
             assert made.title == "From Python"
             read = api.call_flow(made.id)
             assert read.record is True
-            assert read.steps[0].action == "say"
-            assert read.steps[0].options["payload"] == "This is a test"
+            assert read.steps[0]["action"] == "say"
+            assert read.steps[0]["options"]["payload"] == "This is a test"
             changed = api.call_flow_update(made.id, [SAY, SAY], False, False, title="Changed")
             assert len(changed.steps) == 2
             listed = api.call_flow_list(limit=5, offset=0)
@@ -89,12 +92,14 @@ async def test_webhooks(node: MakePlatform, client: Any, tmp_path: Path) -> None
         def story() -> None:
             api = client(base, key)
             made = api.voice_create_webhook(
-                VoiceCreateWebhookRequest("https://example.com/a", "title", "secret")
+                VoiceCreateWebhookRequest(url="https://example.com/a", title="title", token="secret")
             )
             assert made.url == "https://example.com/a"
             assert made.createdAtDatetime is not None
             assert api.voice_read_webhook(made.id).token == "secret"
-            changed = api.voice_update_webhook(made.id, VoiceUpdateWebhookRequest("title", "new secret"))
+            changed = api.voice_update_webhook(
+                made.id, VoiceUpdateWebhookRequest(title="title", token="new secret")
+            )
             assert changed.url == "https://example.com/a"
             assert changed.token == "new secret"
             assert [hook.id for hook in api.voice_list_webhooks().data] == [made.id]
@@ -126,7 +131,7 @@ async def test_a_call_its_recording_and_its_transcription(
             (leg,) = legs["data"]
             assert (leg["status"], leg["direction"]) == ("hangup", "outgoing")
             recordings = api.voice_recording_list_recordings(call_id, leg["id"])
-            (recording,) = recordings.items
+            (recording,) = recordings.data
             read = api.voice_recording_view(call_id, leg["id"], recording.id)
             assert (read.status, read.type, read.format) == ("done", "ivr", "wav")
             api.voice_recording_download(call_id, leg["id"], recording.id)
@@ -212,6 +217,7 @@ async def test_verify(node: MakePlatform, client: Any, tmp_path: Path) -> None:
                 api.verify_verify(sent.id, wrong)
             assert codes(mistyped) == [10]
             assert api.verify_verify(sent.id, token).status == "verified"
+            api.call_delete(sent.messages["id"])
             api.verify_delete(sent.id)
             with pytest.raises(sdk.ErrorException) as gone:
                 api.verify(sent.id)
