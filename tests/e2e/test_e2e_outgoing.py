@@ -16,7 +16,6 @@ from tests.e2e.flows import flow, pause, play
 from tests.e2e.node import NUMBER, account, free_port, gateway, media, stored
 from tests.e2e.served import served
 from tests.phone import phone
-from tests.pool.bare import bare
 from tests.sipp import Sipp, sipp
 from voice.bells import Bells
 from voice.commands import Command, Kind, Outcome, Result
@@ -106,68 +105,6 @@ async def test_a_call_goes_out_by_the_gateway_that_works_and_who_answers_hears_i
         "The call was ended by the API.",
     )
     assert [leg.status for leg in history.legs] == ["failed", "hangup"]
-
-
-async def test_nobody_answers_in_the_ring_time(node: MakePlatform) -> None:
-    async with (
-        bare("sip:bob@127.0.0.1:9") as bob,
-        node(account() + gateway("carrier", bob.address)) as here,
-    ):
-        call = new_call(await account_id(here.settings), flow(pause(1)), ring=1.0)
-        await accept(here.settings, [call])
-        invite = await bob.message("INVITE")
-        bob.answer(invite, "180 Ringing")
-        bob.ok(await bob.message("CANCEL"))
-        bob.answer(invite, "487 Request Terminated")
-        history = await over(here.settings, call.call_id)
-    assert (history.call.status, history.call.end_reason) == (
-        CallStatus.NO_ANSWER,
-        "Not answered: 408 Nobody answered in time.",
-    )
-
-
-async def test_a_call_without_a_way_out_fails(node: MakePlatform) -> None:
-    async with node(account(limits=LIMITS)) as here:
-        call = new_call(await account_id(here.settings), flow(pause(1)))
-        await accept(here.settings, [call])
-        history = await over(here.settings, call.call_id)
-    assert history.call.status == CallStatus.FAILED
-    assert (history.call.end_reason or "").startswith("Not answered: 404 No gateway for")
-
-
-async def test_a_call_that_rings_as_the_node_is_killed_is_not_placed_again(tmp_path: Path) -> None:
-    async with (
-        bare("sip:bob@127.0.0.1:9") as bob,
-        served(tmp_path, account() + gateway("carrier", bob.address)) as here,
-    ):
-        settings = read_settings_file(here.config, {})
-        call = new_call(await account_id(settings), flow(pause(1)))
-        await accept(settings, [call])
-        bob.answer(await bob.message("INVITE"), "180 Ringing")
-        await here.kill()
-        await here.start()
-        history = await over(settings, call.call_id)
-    assert history.call.status == CallStatus.FAILED
-    assert "The node was restarted while the call was being placed" in (history.call.end_reason or "")
-    assert len(bob.call_ids("INVITE")) == 1
-
-
-async def test_a_call_that_was_answered_goes_on_without_its_node(tmp_path: Path) -> None:
-    async with (
-        phone("answer") as callee,
-        served(tmp_path, account() + gateway("carrier", await callee.address())) as here,
-    ):
-        settings = read_settings_file(here.config, {})
-        call = new_call(await account_id(settings), flow(pause(60)))
-        await accept(settings, [call])
-        await ongoing(settings, call.call_id)
-        await here.kill()
-        await here.start()
-        await callee.do("hangup")
-        assert await callee.ended() == 200
-        history = await over(settings, call.call_id)
-    assert (history.call.status, history.call.end_reason) == (CallStatus.ENDED, "the callee hung up")
-    assert [leg.status for leg in history.legs] == ["hangup"]
 
 
 async def test_kills_at_any_moment_call_everybody_once(tmp_path: Path) -> None:

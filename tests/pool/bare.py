@@ -120,11 +120,6 @@ class Bare(asyncio.DatagramProtocol):
         text = "\r\n".join(lines) + "\r\n\r\n" + body
         self.transport.sendto(text.encode("utf-8", "surrogateescape"), self._there)
 
-    def call_ids(self, method: str) -> set[str]:
-        """Of the requests of this method that came."""
-        requests = "".join(text for text in self._messages if text.startswith(f"{method} "))
-        return set(re.findall(r"\r\nCall-ID: *([^\r]*)", requests))
-
     async def response(self, *statuses: int, to: str = "INVITE") -> str:
         """The first message with such a status for this CSeq, waited for."""
         found = await self.message(
