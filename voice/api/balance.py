@@ -8,7 +8,7 @@ from voice.api import schemas
 from voice.api.faults import Conflict, Family, Json
 from voice.api.money import amount, shown_amount
 from voice.api.operation import Account, Operation
-from voice.api.readers import choice, fitting, truth
+from voice.api.readers import Misfit, choice, fitting, truth
 from voice.api.reply import Reply
 from voice.api.request import Request
 from voice.api.services import Services
@@ -25,7 +25,7 @@ def currency(text: str) -> str:
     """ISO 4217, in capitals."""
     given = text.strip().upper()
     if len(given) != 3 or not (given.isascii() and given.isalpha()):
-        raise ValueError("is no currency: write three letters of ISO 4217, such as EUR.")
+        raise Misfit("This is no currency: write three letters of ISO 4217, such as EUR.")
     return given
 
 

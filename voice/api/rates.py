@@ -11,7 +11,7 @@ from voice.api.faults import Family, Json, NotFound
 from voice.api.money import amount, shown_amount
 from voice.api.operation import Account, Operation
 from voice.api.paging import PARAMETERS, USUAL_REST, Page, rest_list
-from voice.api.readers import fitting
+from voice.api.readers import Misfit, fitting
 from voice.api.reply import Reply
 from voice.api.request import Request
 from voice.api.services import Services
@@ -24,7 +24,9 @@ _TAG: Final = "Balance and rates"
 def prefix(text: str) -> str:
     digits = text.strip().removeprefix("+")
     if digits and not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
-        raise ValueError("is no prefix: write the first digits of numbers, such as 3120, or nothing for all.")
+        raise Misfit(
+            "This is no prefix: write the first digits of numbers, such as 3120, or nothing for all."
+        )
     return digits
 
 
@@ -44,7 +46,7 @@ class Rates:
         wanted = Rate(
             id="",
             account_id=request.account,
-            prefix=read(body.raw("prefix")) if body.raw("prefix") == "" else body.required("prefix", read),
+            prefix="" if body.raw("prefix") == "" else body.required("prefix", read),
             per_minute=body.required("perMinute", amount),
             currency=body.get("currency", fitting(currency), "EUR"),
         )

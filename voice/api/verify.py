@@ -78,11 +78,6 @@ class Verifications:
         document = _document(template or USUAL_TEMPLATE, token, language, voice, body)
         body.check()
         recipient = number.removeprefix("+")
-        if await self._store.recent(request.account_id, recipient) >= MOST_AN_HOUR:
-            raise TooManyRequests(
-                WINDOW_SECONDS,
-                f"{number} was called {MOST_AN_HOUR} times within an hour. Wait, or check who asks for this.",
-            )
         if not request.is_test:
             await self._purse.check(request.account_id, [number])
         verification_id = uuid.uuid4().hex
@@ -117,7 +112,11 @@ class Verifications:
             not_before=now,
             created_at=now,
         )
-        await self._store.accept(wanted, call)
+        if not await self._store.accept(wanted, call, MOST_AN_HOUR):
+            raise TooManyRequests(
+                WINDOW_SECONDS,
+                f"{number} was called {MOST_AN_HOUR} times within an hour. Wait, or check who asks for this.",
+            )
         shown = _shown(await self._known(request, verification_id), request)
         return Reply.json({**shown, "token": token} if returned else shown, status=201)
 
@@ -130,7 +129,7 @@ class Verifications:
 
     async def delete(self, request: Request) -> Reply:
         verification_id = request.path["verification"]
-        if not await self._store.delete(request.account_id, verification_id):
+        if not await self._store.delete(request.account_id, verification_id, _DELETED):
             raise _unknown(verification_id)
         return Reply.empty()
 
@@ -181,6 +180,9 @@ class Verifications:
             owned = f"The account has no number {wanted}" if wanted else "The account has no number"
             body.fault("originator", f"{owned}, so there is no caller id to show. Add the number first.")
         return found
+
+
+_DELETED: Final = "The verification was deleted before this call was placed."
 
 
 def _check_channel(body: Fields) -> None:

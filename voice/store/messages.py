@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from callflows.steps.machine import MACHINE_REASON
 from voice.records import CallStatus
@@ -160,7 +160,13 @@ class MessageStore:
         query = (
             _with_calls(voice_messages.c.account_id, voice_messages.c.reference, voice_messages.c.report_url)
             .join(voice_messages, voice_messages.c.id == recipients.c.message_id)
-            .where(recipients.c.status.in_(OPEN), calls.c.status != CallStatus.QUEUED)
+            .where(
+                # Only what `_status` calls by another name than the one on record, so that many running
+                # calls do not take all the places.
+                recipients.c.status.in_(OPEN),
+                calls.c.status != CallStatus.QUEUED,
+                or_(calls.c.ended_at.is_not(None), recipients.c.status == RecipientStatus.SCHEDULED),
+            )
             .limit(_AT_ONCE)
         )
         found = []

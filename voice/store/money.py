@@ -70,6 +70,7 @@ class Money:
         return Balance() if row is None else _balance(row)
 
     async def set_balance(self, account_id: str, balance: Balance) -> None:
+        """What an account without a balance has talked stays free: it is marked as costing nothing."""
         values = {**asdict(balance), "end_when_spent": int(balance.end_when_spent)}
         with self._database.errors():
             async with self._database.writing() as connection:
@@ -78,6 +79,14 @@ class Money:
                 )
                 if not changed.rowcount:
                     await connection.execute(insert(balances).values(account_id=account_id, **values))
+                    theirs = select(calls.c.id).where(calls.c.account_id == account_id)
+                    await connection.execute(
+                        update(legs)
+                        .where(
+                            legs.c.call_id.in_(theirs), legs.c.ended_at.is_not(None), legs.c.cost.is_(None)
+                        )
+                        .values(cost=0, currency=balance.currency)
+                    )
 
     async def add(self, account_id: str, amount: int) -> bool:
         """Changes a balance by so much.  False: the account has none."""

@@ -9,11 +9,14 @@ from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from voice.records import CallStatus
 from voice.store.database import Database
 from voice.store.deliveries import enqueue_report
 from voice.store.listing import Row, first
 from voice.store.outbound import NewCall, OutboundStore
+from voice.store.schema import accounts
 from voice.store.service_schema import verifications
 
 WINDOW_SECONDS: Final = 3600.0
@@ -70,25 +73,34 @@ class VerificationStore:
         self._outbound = outbound
         self._clock = clock
 
-    async def accept(self, wanted: NewVerification, call: NewCall) -> None:
-        """Keeps a verification with the call that tells the code."""
+    async def accept(self, wanted: NewVerification, call: NewCall, most: int) -> bool:
+        """Keeps a verification with the call that tells the code.
+
+        False, and nothing is kept: the recipient was already called `most` times within the last hour.
+        Requests at the same time are counted one after another.
+        """
         values = {**asdict(wanted), "attempts": 0, "status": VerifyStatus.SENT, "message_id": None}
         with self._database.errors():
             async with self._database.writing() as connection:
+                if await self._recent(connection, wanted) >= most:
+                    return False
                 await connection.execute(insert(verifications).values(values))
                 await self._outbound.accept_on(connection, [call])
         self._outbound.ring()
+        return True
 
-    async def recent(self, account_id: str, recipient: str) -> int:
-        """How many were made for a recipient within the last hour."""
+    async def _recent(self, connection: AsyncConnection, wanted: NewVerification) -> int:
+        """How many were made for the same recipient within the last hour."""
         row = verifications.c
-        since = self._clock() - WINDOW_SECONDS
+        # PostgreSQL lets transactions run side by side; SQLite, which ignores this lock, does not.
+        mine = select(accounts.c.id).where(accounts.c.id == wanted.account_id)
+        await connection.execute(mine.with_for_update())
         query = select(func.count()).where(
-            row.account_id == account_id, row.recipient == recipient, row.created_at > since
+            row.account_id == wanted.account_id,
+            row.recipient == wanted.recipient,
+            row.created_at > self._clock() - WINDOW_SECONDS,
         )
-        with self._database.errors():
-            async with self._database.reading() as connection:
-                return int((await connection.execute(query)).scalar_one())
+        return int((await connection.execute(query)).scalar_one())
 
     async def find(self, account_id: str, verification_id: str) -> Row | None:
         """As it stands now; one that was deleted is not found."""
@@ -143,7 +155,8 @@ class VerificationStore:
                     )
         return Entered.RIGHT if right else Entered.TOO_OFTEN
 
-    async def delete(self, account_id: str, verification_id: str) -> bool:
+    async def delete(self, account_id: str, verification_id: str, reason: str) -> bool:
+        """Its code can no longer be entered, and a call that waits is not placed.  False: there is none."""
         row = verifications.c
         with self._database.errors():
             async with self._database.writing() as connection:
@@ -155,8 +168,13 @@ class VerificationStore:
                         row.status != VerifyStatus.DELETED,
                     )
                     .values(status=VerifyStatus.DELETED)
+                    .returning(row.call_id)
                 )
-        return changed.rowcount > 0
+                call_id = changed.scalar()
+        if call_id is None:
+            return False
+        await self._outbound.cancel(call_id, CallStatus.ENDED, reason)
+        return True
 
 
 def _past(row: Row) -> Entered:
