@@ -154,3 +154,15 @@ async def _bound(port: int, process: asyncio.subprocess.Process) -> None:
 
 def _text(path: Path) -> str:
     return path.read_text(errors="replace") if path.exists() else ""
+
+
+def invited(callee: Sipp) -> dict[str, set[str]]:
+    """The Call-IDs with which each number, with its ``+``, was called."""
+    calls: dict[str, set[str]] = {}
+    for message in re.findall(r"^INVITE sip:.*?(?:\n\n|\Z)", callee.messages(), re.MULTILINE | re.DOTALL):
+        number = re.search(r"^INVITE sip:\+?(\d+)@", message)
+        call_id = re.search(r"^Call-ID: (\S+)", message, re.MULTILINE)
+        assert number is not None
+        assert call_id is not None
+        calls.setdefault("+" + number[1], set()).add(call_id[1])
+    return calls

@@ -118,11 +118,12 @@ class CommandWorker:
         state = await self._commands.call_state(command.call_id)
         if state is None:
             return gone("There is no such call.")
-        _, has_ended = state
-        if has_ended:
+        if state.ended:
             return gone("The call is over.")
         if command.kind is Kind.HANGUP and await self._outbound.cancel(
             command.call_id, CallStatus.ENDED, CANCELLED
         ):
             return done("The call will not be placed.")
+        if state.simulated:
+            return refused("A simulated call runs its callflow by itself, and cannot be told anything.")
         return None

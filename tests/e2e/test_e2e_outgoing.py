@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
 import uuid
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ from tests.e2e.flows import flow, pause, play
 from tests.e2e.node import NUMBER, account, free_port, gateway, media, stored
 from tests.e2e.served import served
 from tests.phone import phone
-from tests.sipp import Sipp, sipp
+from tests.sipp import invited, sipp
 from voice.bells import Bells
 from voice.commands import Command, Kind, Outcome, Result
 from voice.config_file import read_settings_file
@@ -125,24 +124,12 @@ async def test_kills_at_any_moment_call_everybody_once(tmp_path: Path) -> None:
             await here.kill()
             await here.start()
         histories = [await over(settings, call.call_id) for call in calls]
-        called = call_ids(callee)
+        called = invited(callee)
     assert [number for number, ids in called.items() if len(ids) > 1] == []
     failed = [one.call.destination for one in histories if one.call.status == CallStatus.FAILED]
     unheard = [one.call.destination for one in histories if one.call.destination not in called]
     assert set(unheard) <= set(failed)
     assert len(failed) < count / 3, [one.call.end_reason for one in histories]
-
-
-def call_ids(callee: Sipp) -> dict[str, set[str]]:
-    """The Call-IDs with which each number was called."""
-    found: dict[str, set[str]] = {}
-    for message in re.findall(r"^INVITE sip:.*?(?:\n\n|\Z)", callee.messages(), re.MULTILINE | re.DOTALL):
-        number = re.search(r"^INVITE sip:(\+?\d+)@", message)
-        call_id = re.search(r"^Call-ID: (\S+)", message, re.MULTILINE)
-        assert number is not None
-        assert call_id is not None
-        found.setdefault(number[1], set()).add(call_id[1])
-    return found
 
 
 async def account_id(settings: Settings) -> str:

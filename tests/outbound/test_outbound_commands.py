@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert
@@ -96,6 +97,16 @@ async def test_hanging_up_a_call_that_waits_takes_it_out_of_the_queue(asked: Com
     assert await desk.call(call.call_id) == ("ended", "The call was ended by the API before it was placed.")
     again = await asked.ask(Command(kind=Kind.HANGUP, call_id=call.call_id))
     assert again == Outcome(result=Result.GONE, detail="The call is over.")
+
+
+async def test_a_simulated_call_takes_no_commands_once_it_runs(asked: Commands, desk: Desk) -> None:
+    call = replace(a_call(), simulated=True)
+    await desk.wants(call)
+    (queued,) = await desk.store.due(1)
+    assert await desk.store.claim(queued, "node-1")
+    outcome = await asked.ask(Command(kind=Kind.HANGUP, call_id=call.call_id))
+    assert outcome.result is Result.REFUSED
+    assert "simulated" in outcome.detail
 
 
 async def test_a_command_that_nobody_can_do_is_answered_in_time_and_never_done_late(

@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.phone import phone
 from tests.pool.bare import bare
-from tests.pool.conftest import GREET, GREET_AND_RECORD, MakeWorld, World, transfer_to
+from tests.pool.conftest import GREET, GREET_AND_RECORD, MakeWorld, World, order_for, transfer_to
 from voice.commands import Command, Kind, Result
 from voice.pool.orders import CallOrder, FirstLeg
 from voice.records import (
@@ -29,25 +30,10 @@ from voice.records import (
 PAUSE = '<callflow><steps><step id="p" action="pause"><length>30</length></step></steps></callflow>'
 
 
-async def place(
-    here: World, address: str, document: str | None = GREET, ring: float = 10.0, **also: object
-) -> CallOrder:
+async def place(here: World, address: str, document: str | None = GREET, ring: float = 10.0) -> CallOrder:
     """Has a process call ``host:port``."""
-    order = CallOrder(
-        call_id=str(uuid.uuid4()),
-        leg_id=str(uuid.uuid4()),
-        account_id="acme",
-        domain=None,
-        source="+31201234567",
-        destination="+31207654321",
-        number_id=None,
-        callflow_id=None,
-        document=document,
-        url=None,
-        fallback_document=None,
-        max_seconds=60,
-        outbound=FirstLeg(target=f"sip:bob@{address}", caller_id="+31201234567", ring_seconds=ring),
-    )
+    first = FirstLeg(target=f"sip:bob@{address}", caller_id="+31201234567", ring_seconds=ring)
+    order = replace(order_for(document), outbound=first)
     await here.pool.place(order)
     return order
 

@@ -37,6 +37,14 @@ class Given:
     created_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallState:
+    """What decides on a command for a call that no process has."""
+
+    ended: bool
+    simulated: bool
+
+
 class Commands:
     """The commands in a database.  Errors of the database come out as StoreError."""
 
@@ -144,13 +152,15 @@ class Commands:
             waiting.set()
         return bool(changed.rowcount)
 
-    async def call_state(self, call_id: str) -> tuple[str | None, bool] | None:
-        """The node that has the call, and whether it is over; None when there is no such call."""
-        query = select(calls.c.node, calls.c.ended_at).where(calls.c.id == call_id)
+    async def call_state(self, call_id: str) -> CallState | None:
+        """What is on record of the call; None when there is no such call."""
+        query = select(calls.c.ended_at, calls.c.simulated).where(calls.c.id == call_id)
         with self._database.errors():
             async with self._database.reading() as connection:
                 row = (await connection.execute(query)).one_or_none()
-        return None if row is None else (row.node, row.ended_at is not None)
+        if row is None:
+            return None
+        return CallState(ended=row.ended_at is not None, simulated=bool(row.simulated))
 
     async def tidy(self) -> None:
         """Removes those that are long over."""
