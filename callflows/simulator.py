@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from callflows.build import Callflow
 from callflows.endings import Cause, Ending
 from callflows.interpreter import Interpreter
+from callflows.ports import Flows
 from callflows.simulation.clock import VirtualTimeLoop
 from callflows.simulation.journal import SimulatedJournal
 from callflows.simulation.line import SimulatedLine
@@ -75,7 +76,8 @@ def _a_loop_runs() -> bool:
 class SimulatedCall:
     """One call, for tests that want to interfere while it runs."""
 
-    def __init__(self, flow: Callflow, script: Script = ORDINARY) -> None:
+    def __init__(self, flow: Callflow, script: Script = ORDINARY, flows: Flows | None = None) -> None:
+        """Further callflows are those of the script, unless `flows` has them."""
         self.journal = SimulatedJournal()
         self.line = SimulatedLine(script, self.journal)
         self.interpreter = Interpreter(
@@ -85,7 +87,7 @@ class SimulatedCall:
             recordings=SimulatedRecordings(self.journal),
             diary=self.journal,
             max_seconds=script.max_seconds,
-            flows=SimulatedFlows(script, self.journal),
+            flows=flows or SimulatedFlows(script, self.journal),
             variables=script.variables,
             outgoing=script.outgoing,
         )

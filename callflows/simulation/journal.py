@@ -6,7 +6,8 @@ import asyncio
 from collections import Counter
 
 from callflows.endings import Ending
-from callflows.simulation.transcript import Event, Happening, Transcript
+from callflows.ports import Recorded
+from callflows.simulation.transcript import Event, Happening, RecordingRun, StepRun, Transcript
 
 
 class SimulatedJournal:
@@ -17,6 +18,9 @@ class SimulatedJournal:
         self._happenings: list[Happening] = []
         self._outcomes: dict[str, str] = {}
         self._open: Counter[str] = Counter()
+        self._steps: list[StepRun] = []
+        self._placed: dict[str, tuple[str, float]] = {}
+        self._recordings: list[RecordingRun] = []
 
     @property
     def now(self) -> float:
@@ -44,8 +48,32 @@ class SimulatedJournal:
     ) -> None:
         self.closed(f"step {step_id}")
         self._outcomes[step_id] = outcome
+        self._steps.append(
+            StepRun(
+                seq=seq,
+                step_id=step_id,
+                action=action,
+                started=round(self.now - seconds, 6),
+                seconds=round(seconds, 6),
+                outcome=outcome,
+                detail=detail,
+            )
+        )
         said = f"{outcome}: {detail}" if detail else outcome
         self.note(Event.STEP_FINISHED, f"{seq} {step_id} ({action}) {said}")
+
+    def recording_placed(self, recording_id: str, kind: str) -> None:
+        self.opened(recording_id)
+        self._placed[recording_id] = kind, self.now
+
+    def recording_done(self, recorded: Recorded, ok: bool) -> None:
+        self.closed(recorded.id)
+        kind, started = self._placed.pop(recorded.id)
+        self._recordings.append(
+            RecordingRun(id=recorded.id, kind=kind, started=started, seconds=recorded.seconds, ok=ok)
+        )
+        state = f"{recorded.seconds:.3f} s" if ok else "failed"
+        self.note(Event.RECORDED, f"{recorded.id}, {state}")
 
     def transcript(self, ending: Ending) -> Transcript:
         return Transcript(
@@ -53,4 +81,6 @@ class SimulatedJournal:
             outcomes=dict(self._outcomes),
             ending=ending,
             seconds=round(self.now, 6),
+            steps=tuple(self._steps),
+            recordings=tuple(self._recordings),
         )

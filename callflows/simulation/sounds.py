@@ -57,13 +57,11 @@ class SimulatedRecordings:
         await asyncio.sleep(0)
         self._count += 1
         name = f"recording {self._count}" if kind == "ivr" else f"{kind} recording {self._count}"
-        self._journal.opened(name)
+        self._journal.recording_placed(name, kind)
         return RecordingPlace(id=name, path=f"{name}.wav")
 
     def done(self, recorded: Recorded, ok: bool) -> None:
-        self._journal.closed(recorded.id)
-        state = f"{recorded.seconds:.3f} s" if ok else "failed"
-        self._journal.note(Event.RECORDED, f"{recorded.id}, {state}")
+        self._journal.recording_done(recorded, ok)
 
     def transcribe(self, recording_id: str, language: str) -> None:
         self._journal.note(Event.TRANSCRIBED, f"{recording_id}, {language or 'any language'}")

@@ -53,6 +53,30 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepRun:
+    """A step that was run; times are seconds since the call came in."""
+
+    seq: int
+    step_id: str
+    action: str
+    started: float
+    seconds: float
+    outcome: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingRun:
+    """A recording that was made."""
+
+    id: str
+    kind: str
+    started: float
+    seconds: float
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript:
     """What happened on a simulated call, in order."""
 
@@ -61,6 +85,9 @@ class Transcript:
     """How each step went that was started, by its id: ``done``, ``busy``, ..."""
     ending: Ending
     seconds: float
+    steps: tuple[StepRun, ...] = ()
+    """In the order in which they ended."""
+    recordings: tuple[RecordingRun, ...] = ()
 
     def times(self, event: Event) -> tuple[float, ...]:
         """When this happened."""
