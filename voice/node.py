@@ -27,6 +27,7 @@ from voice.command_worker import CommandWorker
 from voice.desk_sources import Flows, Transcribers
 from voice.edge.server import Edge
 from voice.live import NodeState
+from voice.logs import log_to_stderr
 from voice.node_settings import (
     NodeError,
     client_settings,
@@ -59,7 +60,7 @@ from voice.store.transcriptions import TranscriptionStore
 from voice.webhooks.client import SafeClient
 from voice.webhooks.flows import FlowFetcher
 
-__all__ = ["Node", "NodeError", "log_to_stderr", "running", "serve"]
+__all__ = ["Node", "NodeError", "running", "serve"]
 
 log = logging.getLogger(__name__)
 
@@ -194,13 +195,6 @@ def serve(settings: Settings) -> None:
     """
     log_to_stderr(settings)
     asyncio.run(_serve(settings))
-
-
-def log_to_stderr(settings: Settings) -> None:
-    """One line for each event, with the settings' level."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(name)s %(levelname)s %(message)s"
-    )
 
 
 async def _serve(settings: Settings) -> None:

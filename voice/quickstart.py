@@ -25,7 +25,8 @@ from callflows.steps import Say
 from sip_config.faults import ConfigurationFaults
 from voice.cli.apply import apply_declaration
 from voice.config_file import ConfigFile, read_config_file
-from voice.node import Node, NodeError, log_to_stderr, running
+from voice.logs import log_to_stderr
+from voice.node import Node, NodeError, running
 from voice.pool.nursery import ZygoteFailed
 from voice.records import (
     CallEnded,

@@ -21,14 +21,16 @@ PATIENCE_SECONDS = 30.0
 class Served:
     """A configuration, and the process that serves it now."""
 
-    def __init__(self, folder: Path, declaration: str) -> None:
+    def __init__(self, folder: Path, declaration: str, *, api: bool = True) -> None:
         self.config = folder / "trunkflow.toml"
         udp, tcp = free_port(), free_port(socket.SOCK_STREAM)
         self.door, self.tcp_door = f"127.0.0.1:{udp}", f"127.0.0.1:{tcp}"
-        api = free_port(socket.SOCK_STREAM)
-        settings = settings_text(udp=udp, tcp=tcp, inside=free_port(), api=api)
+        api_port = free_port(socket.SOCK_STREAM)
+        settings = settings_text(udp=udp, tcp=tcp, inside=free_port(), api=api_port)
+        if not api:
+            settings = settings.replace("[node.api]", "[node.api]\nenabled = false")
         self.config.write_text(settings.replace('"warning"', '"info"') + declaration)
-        self.api_url = f"http://127.0.0.1:{api}"
+        self.api_url = f"http://127.0.0.1:{api_port}"
         self.log = folder / "serve.log"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -109,9 +111,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(folder: Path, declaration: str) -> AsyncIterator[Served]:
+async def served(folder: Path, declaration: str, *, api: bool = True) -> AsyncIterator[Served]:
     """A served node; what is left of it at the end is stopped."""
-    one = Served(folder, declaration)
+    one = Served(folder, declaration, api=api)
     try:
         await one.start()
         yield one

@@ -14,6 +14,7 @@ from typing import Final
 import typer
 
 from sip_config.faults import ConfigurationFaults
+from voice.cli.api import api
 from voice.cli.apply import apply
 from voice.cli.calls import calls_app
 from voice.cli.check import check
@@ -38,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(serve)
+app.command()(api)
 app.command()(apply)
 app.command()(check)
 for listing in (domains, acls, numbers, gateways):
