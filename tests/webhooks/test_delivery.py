@@ -22,7 +22,7 @@ from voice.records import CallChanged, CallEnded, CallStarted, CallStatus, Direc
 from voice.store import schema
 from voice.store import service_schema as service
 from voice.store.database import Database, sqlite_url
-from voice.store.deliveries import RETRY_AFTER, Deliveries, enqueue_report
+from voice.store.deliveries import RETRY_AFTER, Attempt, Deliveries, enqueue_report
 from voice.store.errors import StoreError
 from voice.store.events import delivery_row, insert_deliveries
 from voice.store.journal import StoreJournal
@@ -220,6 +220,16 @@ async def test_two_nodes_never_claim_the_same(site: Site, outbox: Outbox) -> Non
     claimed = [one.id for claim in claims for one in claim]
     assert len(claimed) == len(set(claimed))
     assert set(claimed) <= ids
+
+
+async def test_an_attempt_that_two_made_is_on_record_once(site: Site, outbox: Outbox) -> None:
+    await outbox.put(site.url())
+    (claimed,) = await outbox.deliveries.claim(1, per_destination=1)
+    made = Attempt(at=outbox.clock(), seconds=0.1, status=200, error=None)
+    await outbox.deliveries.finish([(claimed, made)])
+    await outbox.deliveries.finish([(claimed, made)])
+    row, attempts = await outbox.row(claimed.id)
+    assert (row["state"], len(attempts)) == ("delivered", 1)
 
 
 async def test_a_report_is_a_get_and_is_asked_for_once(site: Site, outbox: Outbox) -> None:

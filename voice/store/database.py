@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,11 @@ class Database:
         self._engine = engine
         self._faults: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, *_driver_faults(engine))
         self._writing_engine = engine.execution_options(trunkflow_writes=True)
+        # SQLite has one writer.  In one process writers take turns here, at once; left to SQLite they would
+        # look again after pauses of up to 0.1 s, each with a connection in hand.
+        self._turn: AbstractAsyncContextManager[object] = (
+            asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        )
 
     @classmethod
     async def open(cls, url: str, *, make: bool = True) -> Database:
@@ -130,7 +136,7 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that is kept when the block ends, and undone when it raises."""
-        async with self._writing_engine.begin() as connection:
+        async with self._turn, self._writing_engine.begin() as connection:
             yield connection
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voice.store.database import Database
@@ -41,6 +42,8 @@ class Delivery:
     token: str | None = field(repr=False)
     created_at: float
     attempt: int
+    retries: int
+    """Attempts that failed since it was made due: a replay counts anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +114,14 @@ class Deliveries:
         """Writes down how attempts went, in one transaction, and when the next ones are due."""
         with self._database.errors():
             async with self._database.writing() as connection:
-                for one, attempt in finished:
-                    await _finish(connection, one, attempt)
+                # Executed once for many: a statement is a round trip to the database's thread.
+                insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+                # Whoever came too late for its lease has made the same attempt as another: one is on record.
+                attempts = insert(delivery_attempts).on_conflict_do_nothing(
+                    index_elements=["delivery_id", "number"]
+                )
+                await connection.execute(attempts, [_attempt_row(one, attempt) for one, attempt in finished])
+                await connection.execute(_FINISH, [_finished(one, attempt) for one, attempt in finished])
 
     async def prune(self) -> int:
         """Forgets what was done long ago; returns how many."""
@@ -212,36 +221,46 @@ async def enqueue_report(
     await insert_deliveries(connection, [row])
 
 
-async def _finish(connection: AsyncConnection, one: Delivery, attempt: Attempt) -> None:
-    await connection.execute(
-        insert(delivery_attempts).values(
-            delivery_id=one.id,
-            number=one.attempt,
-            at=attempt.at,
-            seconds=attempt.seconds,
-            status=attempt.status,
-            error=attempt.error,
-        )
+_FINISH: Final = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("delivery"))
+    .values(
+        state=bindparam("new_state"),
+        attempts=bindparam("new_attempts"),
+        retries=bindparam("new_retries"),
+        next_at=bindparam("new_next_at"),
+        done_at=bindparam("new_done_at"),
+        last_status=bindparam("new_status"),
+        last_error=bindparam("new_error"),
     )
-    retries = (
-        await connection.execute(select(deliveries.c.retries).where(deliveries.c.id == one.id))
-    ).scalar_one()
-    over = attempt.delivered or retries >= len(RETRY_AFTER)
+)
+
+
+def _attempt_row(one: Delivery, attempt: Attempt) -> dict[str, Any]:
+    return {
+        "delivery_id": one.id,
+        "number": one.attempt,
+        "at": attempt.at,
+        "seconds": attempt.seconds,
+        "status": attempt.status,
+        "error": attempt.error,
+    }
+
+
+def _finished(one: Delivery, attempt: Attempt) -> dict[str, Any]:
+    """How the delivery stands after the attempt."""
+    over = attempt.delivered or one.retries >= len(RETRY_AFTER)
     now = attempt.at + attempt.seconds
-    state = "delivered" if attempt.delivered else "failed" if over else "pending"
-    await connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == one.id)
-        .values(
-            state=state,
-            attempts=one.attempt,
-            retries=retries + 1,
-            next_at=now if over else now + RETRY_AFTER[retries],
-            done_at=now if over else None,
-            last_status=attempt.status,
-            last_error=attempt.error,
-        )
-    )
+    return {
+        "delivery": one.id,
+        "new_state": "delivered" if attempt.delivered else "failed" if over else "pending",
+        "new_attempts": one.attempt,
+        "new_retries": one.retries + 1,
+        "new_next_at": now if over else now + RETRY_AFTER[one.retries],
+        "new_done_at": now if over else None,
+        "new_status": attempt.status,
+        "new_error": attempt.error,
+    }
 
 
 def _delivery(row: Any) -> Delivery:
@@ -257,4 +276,5 @@ def _delivery(row: Any) -> Delivery:
         token=row["token"],
         created_at=row["created_at"],
         attempt=row["attempts"] + 1,
+        retries=row["retries"],
     )
