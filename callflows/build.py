@@ -157,7 +157,9 @@ def _id_faults(steps: tuple[RawStep, ...]) -> Iterable[Fault]:
         elif not re.fullmatch(STEP_ID, step.id):
             yield _fault(step.place, f"{quoted(step.id)} is no id.", _ID_REMEDY)
         elif step.id in first:
-            message = f"The id {quoted(step.id)} is taken by the step on line {first[step.id].line}."
+            before = first[step.id]
+            where = f"the step on line {before.line}" if before.line else before.element
+            message = f"The id {quoted(step.id)} is taken by {where}."
             yield _fault(step.place, message, "Give every step an id of its own.")
         else:
             first[step.id] = step.place

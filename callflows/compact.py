@@ -14,7 +14,7 @@ from lxml import etree
 
 from callflows.build import Callflow
 from callflows.canonical import checked_utf8, line_of, parsed_root
-from callflows.faults import DocumentFaults, Fault
+from callflows.faults import DocumentFaults, Fault, quoted
 from callflows.head import HEAD
 from callflows.json_flow import STEP_FIELDS, from_json, to_json
 from callflows.markup import inner_text
@@ -49,14 +49,19 @@ def parse_compact(text: str | bytes) -> Callflow:
         wrapper = elements[0]
         head = {str(name): str(value) for name, value in wrapper.attrib.items()}
         elements = list(wrapper)
-        _refuse_strays([wrapper.text, *(child.tail for child in wrapper)])
-    _refuse_strays([root.text, *(child.tail for child in root)])
+        strays = [*_strays(root), *_strays(wrapper)]
+    else:
+        strays = list(_strays(root))
     lines = [line_of(element) for element in elements]
     steps = [_step(element) for element in elements]
     try:
-        return from_json({**head, "steps": steps})
+        flow = from_json({**head, "steps": steps})
     except DocumentFaults as found:
-        raise DocumentFaults(tuple(_placed(fault, lines) for fault in found.faults)) from None
+        placed = tuple(_placed(fault, lines) for fault in found.faults)
+        raise DocumentFaults((*strays, *placed)) from None
+    if strays:
+        raise DocumentFaults(tuple(strays))
+    return flow
 
 
 def to_compact(flow: Callflow) -> str:
@@ -110,12 +115,18 @@ def _inner(element: etree._Element) -> str:
     return inner_text(element, skip=("condition", "media", "to", "destination")).strip()
 
 
-def _refuse_strays(pieces: list[str | None]) -> None:
-    stray = next((piece.strip() for piece in pieces if piece and piece.strip()), None)
-    if stray is not None:
-        message = f"The text “{stray[:40]}” stands outside of any step."
-        fault = Fault(line=1, element="/", message=message, remedy="Put it into a <Say>, or remove it.")
-        raise DocumentFaults((fault,))
+def _strays(holder: etree._Element) -> Iterator[Fault]:
+    """Text beside the steps of an element, where it begins."""
+    pieces = [(line_of(holder), holder.text)]
+    pieces += [
+        (line_of(child) + etree.tostring(child, with_tail=False).count(b"\n"), child.tail) for child in holder
+    ]
+    for line, text in pieces:
+        if text and text.strip():
+            begins = line + text[: len(text) - len(text.lstrip())].count("\n")
+            message = f"The text {quoted(text.strip())} stands outside of any step."
+            remedy = "Put it into a <Say>, or remove it."
+            yield Fault(line=begins, element="/", message=message, remedy=remedy)
 
 
 def _placed(fault: Fault, lines: list[int]) -> Fault:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from callflows.endings import Cause, Ending
 from callflows.kinds import Number
-from callflows.ports import Answerer, DialRequest, NotAnswered, Party, Recorder, Sides
+from callflows.ports import (
+    Answerer,
+    DialRequest,
+    NotAnswered,
+    Party,
+    Recorder,
+    RecordingPlace,
+    Sides,
+    Unavailable,
+)
 from callflows.recording import closed
 from callflows.steps.base import Call, Outcome, Word
 from callflows.waiting import uninterrupted
+
+log = logging.getLogger(__name__)
 
 RING_SECONDS = Number(minimum=1, maximum=180, unit="seconds")
 """At most 180: a proxy on the way may give up after three minutes (timer C, RFC 3261 section 16.6)."""
@@ -68,14 +80,33 @@ def _sides(record: Sides | None) -> tuple[Sides, ...]:
 @asynccontextmanager
 async def _recorded(call: Call, party: Party, side: Sides) -> AsyncIterator[None]:
     """What one side says is recorded while the context is open."""
-    destination = side is Sides.IN
-    place = await call.recordings.place("transfer", party.leg_id if destination else None)
-    recorder: Recorder | None = None
+    begun = await _begun(call, party, side)
     try:
-        recorder = await (party.record(place) if destination else call.line.record(place))
         yield
     finally:
-        await uninterrupted(closed(call.recordings, place, recorder))
+        if begun is not None:
+            await uninterrupted(_ended(call, *begun))
+
+
+async def _begun(call: Call, party: Party, side: Sides) -> tuple[RecordingPlace, Recorder] | None:
+    """A recording that cannot begin is missed; who is on the line goes on talking."""
+    destination = side is Sides.IN
+    place: RecordingPlace | None = None
+    try:
+        place = await call.recordings.place("transfer", party.leg_id if destination else None)
+        return place, await (party.record(place) if destination else call.line.record(place))
+    except Unavailable as problem:
+        log.warning("one side of a transfer is not recorded: %s", problem)
+        if place is not None:
+            await closed(call.recordings, place, None)
+        return None
+
+
+async def _ended(call: Call, place: RecordingPlace, recorder: Recorder) -> None:
+    try:
+        await closed(call.recordings, place, recorder)
+    except Unavailable as problem:
+        log.warning("the recording of a transfer was broken off: %s", problem)
 
 
 def unanswered_word(status: int) -> Word:

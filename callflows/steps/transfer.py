@@ -27,7 +27,7 @@ class Transfer(Step):
     mask: bool = False
     """Show the number that was called instead of the caller's."""
     if_machine: IfMachine = IfMachine.CONTINUE
-    """With ``hangup``, a machine that answers is hung up on, and the next step runs."""
+    """With ``hangup``, a machine that answers is hung up on, and the next step runs; ``delay`` is nothing."""
     machine_timeout: int = 7000
     """Milliseconds that finding out who answered may take."""
 
@@ -54,4 +54,5 @@ class Transfer(Step):
 
     @property
     def _people_within(self) -> float | None:
-        return None if self.if_machine is IfMachine.CONTINUE else self.machine_timeout / 1000
+        # Whoever talks to a machine hears its announcement: there is nothing to delay.
+        return self.machine_timeout / 1000 if self.if_machine is IfMachine.HANGUP else None

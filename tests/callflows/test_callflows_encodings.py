@@ -181,6 +181,11 @@ def test_all_faults_of_a_json_document_at_once_with_pointers() -> None:
     assert "say has no payload. Add payload with" in str(refused.value)
 
 
+def test_an_id_that_is_taken_says_by_whom() -> None:
+    with pytest.raises(DocumentFaults, match="is taken by /steps/0"):
+        from_json({"steps": [{"id": "a", "action": "hangup"}, {"id": "a", "action": "hangup"}]})
+
+
 def test_a_jump_to_nowhere_is_refused() -> None:
     with pytest.raises(DocumentFaults, match="names the step “nowhere”, which does not exist"):
         one({"action": "hangup", "onKeypressGoto": "nowhere"})
@@ -211,8 +216,9 @@ def test_faults_of_compact_xml_have_lines() -> None:
     with pytest.raises(DocumentFaults) as refused:
         read_callflow("<CallFlow>\n<Say>x</Say>\n\n<Dance/>\n</CallFlow>")
     assert [fault.line for fault in refused.value.faults] == [2, 4]
-    with pytest.raises(DocumentFaults, match="stands outside of any step"):
-        read_callflow("<CallFlow>stray<Hangup/></CallFlow>")
+    with pytest.raises(DocumentFaults, match="stands outside of any step") as refused:
+        read_callflow("<CallFlow>\n<Hangup/>\n\nstray<Dance/></CallFlow>")
+    assert [fault.line for fault in refused.value.faults] == [4, 4]
 
 
 @pytest.mark.parametrize("nested", ["[" * 30_000, '{"steps":' * 3_000, "9" * 30_000, "<a>" * 9_000])

@@ -158,6 +158,14 @@ def test_a_machine_that_answers_a_transfer_is_hung_up_on() -> None:
     assert transcript.times(Event.CALLEE_RELEASED)
 
 
+def test_a_transfer_does_not_wait_for_the_end_of_an_announcement() -> None:
+    transcript = simulate(
+        flow(step("transfer", to=NUMBER, ifMachine="delay")),
+        Script(callees={NUMBER: Answers(machine=True, talks=5)}),
+    )
+    assert transcript.outcomes == {"transfer": "answered"}
+
+
 @pytest.mark.parametrize(("record", "count"), [("in", 1), ("out", 1), ("both", 2)])
 def test_the_sides_of_a_transfer_are_recorded(record: str, count: int) -> None:
     transcript = simulate(
