@@ -17,6 +17,7 @@ def configuration(repository: Path, tmp_path: Path) -> Path:
         "../quickstart-data", str(tmp_path / "data")
     )
     assert here.count("127.0.0.1:0") == 2
+    here = here.replace('"127.0.0.1:8080"', '"127.0.0.1:0"')
     path = tmp_path / "quickstart.toml"
     path.write_text(here.replace("[node.sip]", '[node.sip]\ninside = "127.0.0.1:0"'))
     return path

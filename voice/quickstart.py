@@ -39,6 +39,7 @@ from voice.records import (
     StepFinished,
     StepStarted,
 )
+from voice.settings import SocketAddress
 from voice.speech.ears import RECOGNISED, listen, read_wav
 from voice.store.errors import StoreError
 
@@ -107,6 +108,9 @@ async def run(read: ConfigFile, once: bool) -> int:
         if once or stop.is_set():
             return 0 if good else 1
         _say_how_to_call(read, sip)
+        if node.api_address is not None:
+            _say_how_to_develop(node.api_address)
+        print("Ctrl-C ends the platform.", flush=True)
         await stop.wait()
         print("Stopping ...", flush=True)
     return 0
@@ -195,8 +199,22 @@ What happened is shown by
 
     .venv/bin/trunkflow calls --config {CONFIGURATION}
     .venv/bin/trunkflow refusals --config {CONFIGURATION}
+""",
+        flush=True,
+    )
 
-Ctrl-C ends the platform.""",
+
+def _say_how_to_develop(api: SocketAddress) -> None:
+    """With a test key, calls are simulated: nobody has to be at the other end."""
+    print(
+        f"""The API is described at http://{api}/. To try it:
+
+    KEY=$(.venv/bin/trunkflow keys create --account {DOMAIN} --test --config {CONFIGURATION})
+    curl -s http://{api}/calls -H "Authorization: AccessKey $KEY" -d '{{
+      "source": "{NUMBER}", "destination": "+31612345678", "callFlow": {{"steps": [
+        {{"action": "say", "options": {{"payload": "Hello", "language": "en-GB"}}}}]}}}}'
+    curl -s http://{api}/calls -H "Authorization: AccessKey $KEY"
+""",
         flush=True,
     )
 
