@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -171,7 +172,8 @@ def _print_new(key: str, made: AccessKey, as_json: bool) -> None:
         print_json({**_described(made), "key": key})
         return
     print_line(key)
-    print_line(f"Id {made.id}. {_ONCE}")
+    # Beside the output, so that KEY=$(trunkflow keys create ...) is the key.
+    sys.stderr.write(f"Id {made.id}. {_ONCE}\n")
 
 
 def _described(key: AccessKey) -> dict[str, Any]:
