@@ -159,8 +159,12 @@ class StoreJournal:
             await self._wake.wait()
             self._wake.clear()
             await self._pause(self._gather_seconds)
-            while self.waiting:
+            # Few records are not worth a transaction of their own: they wait for more, unless there are many.
+            await self._write_batch()
+            while self.waiting >= _BATCH:
                 await self._write_batch()
+            if self.waiting:
+                self._wake.set()
 
     async def _write_batch(self) -> None:
         """Writes the oldest records of each kind; they leave their queues once they are in the database."""
