@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import socket
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 from tests.audio import Samples, read_wav
 from tests.notes import PATIENCE_SECONDS, Notes
 from tests.phone import Phone, phone
+from tests.rtp import free_rtp_range
 from voice.config_file import read_config_file
 from voice.node import Node, running
 from voice.records import CallEnded, CallStarted, RecordingDone, RecordingStarted, StepFinished
@@ -66,7 +66,7 @@ listen = ["127.0.0.1:{api}"]
 
 def settings_text(*, udp: int = 0, tcp: int = 0, inside: int = 0, api: int = 0) -> str:
     """Settings of a node on loopback; ports are the system's choice where they are 0."""
-    rtp = free_rtp_range()
+    rtp = free_rtp_range(RTP_SPAN)
     return SETTINGS.format(
         base_domain=BASE_DOMAIN,
         udp=udp,
@@ -293,17 +293,3 @@ def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def free_rtp_range() -> int:
-    """The first port of a range that nobody uses, below those that the system gives out."""
-    for _ in range(100):
-        first = random.randrange(10_000, 32_000 - RTP_SPAN, RTP_SPAN)
-        try:
-            for port in range(first, first + RTP_SPAN):
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no free range of UDP ports")

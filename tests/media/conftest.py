@@ -14,6 +14,7 @@ import pytest
 from callflows.ports import DialRequest
 from tests.phone import Phone, phone
 from tests.pool.conftest import order_for
+from tests.rtp import free_rtp_range
 from voice.media.pj import PjEngine
 from voice.media.seam import EventSink, LegEvent, MediaLeg, MediaSettings
 from voice.pool.line import LiveLine
@@ -25,7 +26,7 @@ SETTINGS = MediaSettings(
     from_host="sip.example.com",
     rtp_host="127.0.0.1",
     rtp_public_host="127.0.0.1",
-    rtp_port=43_000,
+    rtp_port=free_rtp_range(64),
     rtp_ports=64,
     legs=4,
 )

@@ -21,7 +21,8 @@ from sip_config.model import Gateway, Transport
 from tests.audio import tone, write_wav
 from tests.notes import Notes
 from tests.outbound.conftest import NODE, account
-from tests.pool.conftest import OneFlow, OneSound, Writers, process_config
+from tests.pool.conftest import RTP_SPAN, OneFlow, OneSound, Writers, process_config
+from tests.rtp import free_rtp_range
 from voice.bells import Bells
 from voice.command_worker import CommandWorker
 from voice.edge.server import Edge
@@ -37,8 +38,6 @@ from voice.store.commands import Commands
 from voice.store.database import Database, sqlite_url
 from voice.store.journal import StoreJournal
 from voice.store.outbound import OutboundCall, OutboundStore
-
-RTP_FIRST = 45_000
 
 
 class Processes:
@@ -160,14 +159,15 @@ async def _never(call: OutboundCall) -> None:
 
 
 def _sizes(directory: Path) -> PoolSettings:
+    rtp = free_rtp_range(RTP_SPAN)
     return PoolSettings(
         run_dir=directory / "run",
         warm_reserve=1,
         max_processes=4,
         calls_per_process=1,
         calls_before_recycling=50,
-        rtp_first=RTP_FIRST,
-        rtp_last=RTP_FIRST + 1_000,
+        rtp_first=rtp,
+        rtp_last=rtp + RTP_SPAN - 1,
     )
 
 

@@ -15,6 +15,7 @@ from callflows.model import Utterance
 from callflows.ports import Prompt, Unavailable
 from tests.audio import tone, write_wav
 from tests.notes import Notes
+from tests.rtp import free_rtp_range
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
 from voice.pool.fleet import PoolSettings
@@ -43,6 +44,9 @@ GREET_TWICE = """
   <step id="three" action="say"><language>en-GB</language><voice>male</voice><text>Three.</text></step>
 </steps></callflow>
 """
+
+RTP_SPAN = 256
+"""UDP ports of a pool: 16 call processes."""
 
 
 def transfer_to(address: str, after: str = "") -> str:
@@ -208,13 +212,14 @@ def world(tmp_path: Path, prompt: Path) -> MakeWorld:
         notes, flow, desk, sound = Notes(), OneFlow(), StraightDesk(), OneSound(prompt)
         undertaker, writers, outgoing = Undertaker(), Writers(), FreeCalls()
         config = process_config(tmp_path)
+        rtp = free_rtp_range(RTP_SPAN)
         sizes = {
             "warm_reserve": 1,
             "max_processes": 4,
             "calls_per_process": 1,
             "calls_before_recycling": 50,
-            "rtp_first": 41_000,
-            "rtp_last": 42_000,
+            "rtp_first": rtp,
+            "rtp_last": rtp + RTP_SPAN - 1,
         }
         pool = Pool(
             PoolSettings(run_dir=tmp_path / "run", **(sizes | settings)),

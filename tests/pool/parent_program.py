@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.pool.conftest import (
     GREET_TWICE,
+    RTP_SPAN,
     FreeCalls,
     OneFlow,
     OneSound,
@@ -23,6 +24,7 @@ from tests.pool.conftest import (
     order_for,
     process_config,
 )
+from tests.rtp import free_rtp_range
 from voice.pool.desk import Desk
 from voice.pool.fleet import PoolSettings
 from voice.pool.pool import Pool
@@ -41,14 +43,15 @@ async def main() -> None:
     directory, prompt = Path(sys.argv[1]), Path(sys.argv[2])
     journal, desk = Printer(), StraightDesk()
     undertaker = Undertaker()
+    rtp = free_rtp_range(RTP_SPAN)
     settings = PoolSettings(
         run_dir=directory / "run",
         warm_reserve=1,
         max_processes=4,
         calls_per_process=1,
         calls_before_recycling=10,
-        rtp_first=43_000,
-        rtp_last=44_000,
+        rtp_first=rtp,
+        rtp_last=rtp + RTP_SPAN - 1,
     )
     pool = Pool(
         settings,

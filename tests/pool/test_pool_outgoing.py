@@ -105,7 +105,6 @@ async def test_a_node_that_stops_cancels_what_rings(world: MakeWorld) -> None:
             await place(here, bob.address)
             invite = await bob.message("INVITE")
             bob.answer(invite, "180 Ringing")
-            await asyncio.sleep(0)
         await bob.message("CANCEL")
         ended = await here.notes.first(CallEnded)
     assert (ended.status, ended.reason) == (CallStatus.FAILED, "the test is over")

@@ -56,6 +56,9 @@ PLATFORM_ENDED = "the platform ended the call"
 
 NUMBER = re.compile(r"\+?[0-9]{3,20}")
 
+CANCEL_SECONDS = 2.0
+"""How long a call that is given up before its answer waits for the end of its INVITE."""
+
 FileTicket = Callable[[DialPlan], Awaitable[str]]
 """Files a plan at the edge; returns the Request-URI to send the INVITE to."""
 
@@ -184,8 +187,11 @@ class LiveLine:
                 raise
             raise NotAnswered(self._refusal.status, self._refusal.reason) from None
         except BaseException:
-            with contextlib.suppress(MediaError):
-                await leg.hangup()
+            # CANCEL waits for the first response (RFC 3261 section 9.1): the process must not leave before it.
+            with contextlib.suppress(MediaError, TimeoutError):
+                async with asyncio.timeout(CANCEL_SECONDS):
+                    await leg.hangup()
+                    await asyncio.shield(self._gone)
             raise
         self._accepted = True
         await self.while_live(self._media_up.wait())
