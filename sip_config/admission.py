@@ -44,6 +44,8 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
+    cause: str
+    """Why, as one stable word for programs, such as ``acl-networks``."""
     rule: str
     """What decided, such as ``domain acme: networks of office, branch``."""
     remedy: str
@@ -88,22 +90,25 @@ class NeedsDigest:
         rule = f"domain {self.domain.label}: SIP accounts of {names}"
         known = self.credentials(username)
         if not known:
+            cause = "unknown-user"
             remedy = (
                 f"User name {quoted(username)} is in no access control list that this source may use on "
                 f"domain {self.domain.label} ({names}): use the name of a SIP account in it, or add it."
             )
         elif all(credential.ha1(algorithm) is None for credential in known):
+            cause = "no-secret-for-algorithm"
             remedy = (
                 f"SIP account {quoted(username)} has no {algorithm} secret stored: set its password again, "
                 f"or let the PBX answer with another algorithm."
             )
         else:
+            cause = "wrong-password"
             remedy = (
                 f"The password that the PBX used for SIP account {quoted(username)} is wrong, or its digest "
                 "was computed for another realm: enter the password of the access control list in the PBX, "
                 "and leave its realm empty."
             )
-        return Refused(rule=rule, remedy=remedy)
+        return Refused(cause=cause, rule=rule, remedy=remedy)
 
 
 class DomainGate:
@@ -154,18 +159,21 @@ class DomainGate:
         usable = [acl for acl, _ in self._lists if _can_admit(acl)]
         if not self._lists:
             return Refused(
+                cause="no-acl",
                 rule=f"domain {label}: no access control list",
                 remedy=f"Domain {label} has no access control list, so it lets nobody in: attach one to it.",
             )
         if not usable:
             names = _listed([acl.name for acl, _ in self._lists])
             return Refused(
+                cause="acl-without-entries",
                 rule=f"domain {label}: no usable entry in {names}",
                 remedy=f"The access control lists of domain {label} ({names}) have no valid entry, so they "
                 "let nobody in: add a network or a SIP account to one of them.",
             )
         names = _listed([acl.name for acl in usable])
         return Refused(
+            cause="acl-networks",
             rule=f"domain {label}: networks of {names}",
             remedy=f"Source address {source} is in no network of the access control lists of domain {label} "
             f"({names}): add it to one of them, or attach a list that has SIP accounts and no networks.",

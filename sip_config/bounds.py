@@ -24,6 +24,7 @@ MAX_CALL_SECONDS: Final = Whole(least=1, most=604_800)
 PORT: Final = Whole(least=1, most=65_535)
 PRIORITY: Final = Whole(least=0, most=1_000_000)
 ATTEMPT_SECONDS: Final = Real(least=0.5, most=32)
+WEIGHT: Final = Whole(least=0, most=65_535)
 
 LONGEST_WEB_ADDRESS: Final = 2_000
 """Characters."""

@@ -10,6 +10,8 @@ from typing import Final, Protocol, TypeVar
 
 from sip_config import bounds, words
 from sip_config.credentials import HA1_LENGTHS, ha1_for_all, is_ha1
+from sip_config.declared_identity import read_identity
+from sip_config.declared_limits import read_limits
 from sip_config.faults import Unfit, meant, quoted
 from sip_config.model import (
     Account,
@@ -109,6 +111,8 @@ class AccountReader:
                 "max_call_seconds", usual.max_call_seconds, **bounds.MAX_CALL_SECONDS
             ),
             fallback_callflow_id=section.fitting("fallback_callflow", self._flow, None),
+            limits=read_limits(section),
+            identity=read_identity(section),
         )
 
     def acls(self) -> Iterator[Acl]:
@@ -120,6 +124,7 @@ class AccountReader:
                 name=name,
                 networks=tuple(sorted(networks, key=network_order)),
                 sip_accounts=tuple(sorted(self._sip_accounts(name, section), key=lambda user: user.username)),
+                certificates=tuple(sorted(set(section.each("certificates", words.host_name)))),
             )
             section.reject_unknown()
 
@@ -141,8 +146,11 @@ class AccountReader:
                 )
             if password is not None:
                 ha1 = ha1_for_all(username=username, realm=self._realm, password=password)
+            limits = read_limits(section)
             section.reject_unknown()
-            yield SipAccount(id=f"sip account {self._name}/{acl}/{username}", username=username, ha1=ha1)
+            yield SipAccount(
+                id=f"sip account {self._name}/{acl}/{username}", username=username, ha1=ha1, limits=limits
+            )
 
     def domains(self) -> Iterator[Domain]:
         usual = Domain(id=DomainId(""), account_id=self._id, label="")
@@ -164,6 +172,8 @@ class AccountReader:
                 home_region=section.choice("home_region", Region.EU),
                 callflow_id=callflow_id,
                 callflow_url=callflow_url,
+                srtp=section.choice("srtp", usual.srtp),
+                limits=read_limits(section),
             )
             section.reject_unknown()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sip_config import bounds, words
+from sip_config.declared_options import read_options
 from sip_config.faults import Unfit
-from sip_config.model import AccountId, CallerIdRule, Gateway, Pop, Region
+from sip_config.model import AccountId, CallerIdRule, Gateway, Pop, Region, Transport
 from sip_config.reading import Section
 
 
@@ -44,6 +45,8 @@ def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
         caller_id=section.fitting("caller_id", words.own_number, None),
         number_format=section.choice("number_format", usual.number_format),
         attempt_seconds=section.number("attempt_seconds", usual.attempt_seconds, **bounds.ATTEMPT_SECONDS),
+        srtp=section.choice("srtp", usual.srtp),
+        options=read_options(section),
     )
     for key, fault in gateway_faults(gateway):
         section.fault(key, fault.message, fault.remedy)
@@ -66,6 +69,14 @@ def gateway_faults(gateway: Gateway) -> Iterator[tuple[str | None, Unfit]]:
             Unfit(
                 f"The rule {gateway.caller_id_rule} needs a number to show.",
                 'Add caller_id = "+31201234567".',
+            ),
+        )
+    if gateway.transport in (Transport.WS, Transport.WSS):
+        yield (
+            "transport",
+            Unfit(
+                "A WebSocket is opened by the caller, so no gateway can be reached by one (RFC 7118).",
+                'Write "UDP", "TCP" or "TLS".',
             ),
         )
 

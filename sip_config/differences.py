@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -77,6 +77,12 @@ def _details(old: Entry, new: Entry, names: Mapping[str, str]) -> Iterator[str]:
             assert isinstance(old, Acl)
             assert isinstance(new, Acl)
             yield from _sip_account_details(old, new)
+        elif is_dataclass(after):
+            for part in fields(after):
+                old_part, new_part = getattr(before, part.name), getattr(after, part.name)
+                if old_part != new_part:
+                    name = part.name.replace("_", " ")
+                    yield f"{label}, {name}: {_shown(old_part, names)} -> {_shown(new_part, names)}"
         elif isinstance(after, tuple):
             yield f"{label}: {_tuple_change(_shown_all(before, names), _shown_all(after, names))}"
         else:
@@ -94,6 +100,8 @@ def _sip_account_details(old: Acl, new: Acl) -> Iterator[str]:
             yield f"sip account {username}: added"
         elif user.ha1 != before[username].ha1:
             yield f"sip account {username}: password changed"
+        elif user.limits != before[username].limits:
+            yield f"sip account {username}: limits changed"
 
 
 def _tuple_change(before: list[str], after: list[str]) -> str:

@@ -11,6 +11,10 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import NewType
 
+from sip_config.call_limits import UNLIMITED, CallLimits
+from sip_config.gateway_options import PLAIN_CARRIER, GatewayOptions
+from sip_config.identity_policy import E164_ONLY, IdentityPolicy
+
 AccountId = NewType("AccountId", str)
 DomainId = NewType("DomainId", str)
 AclId = NewType("AclId", str)
@@ -29,6 +33,18 @@ class Transport(StrEnum):
 
     UDP = "UDP"
     TCP = "TCP"
+    TLS = "TLS"
+    WS = "WS"
+    WSS = "WSS"
+
+
+class SrtpPolicy(StrEnum):
+    """Whether the sound of a call is encrypted (RFC 3711), with keys in the SDP (RFC 4568)."""
+
+    FORBIDDEN = "forbidden"
+    OPTIONAL = "optional"
+    """As the caller offers it."""
+    REQUIRED = "required"
 
 
 class Origin(StrEnum):
@@ -74,6 +90,8 @@ class Account:
     max_call_seconds: int = 14_400
     fallback_callflow_id: str | None = None
     """Run when a dynamic callflow cannot be had."""
+    limits: CallLimits = UNLIMITED
+    identity: IdentityPolicy = E164_ONLY
     origin: Origin = Origin.FILE
 
 
@@ -84,6 +102,7 @@ class SipAccount:
     id: str
     username: str
     ha1: dict[DigestAlgorithm, str] = field(repr=False)
+    limits: CallLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +121,8 @@ class Acl:
     invalid_networks: tuple[str, ...] = ()
     invalid_sip_accounts: tuple[str, ...] = ()
     """User names without a usable HA1."""
+    certificates: tuple[str, ...] = ()
+    """Names, one of which the caller's TLS certificate must be for; empty: no certificate is asked for."""
     origin: Origin = Origin.FILE
 
 
@@ -121,6 +142,8 @@ class Domain:
     callflow_id: str | None = None
     callflow_url: str | None = None
     """At most one of the two; with neither, the domain is a plain trunk."""
+    srtp: SrtpPolicy = SrtpPolicy.OPTIONAL
+    limits: CallLimits = UNLIMITED
     origin: Origin = Origin.FILE
 
 
@@ -161,6 +184,8 @@ class Gateway:
     number_format: NumberFormat = NumberFormat.PLUS
     attempt_seconds: float = 6.0
     """Without any response for this long, the next gateway is tried."""
+    srtp: SrtpPolicy = SrtpPolicy.OPTIONAL
+    options: GatewayOptions = PLAIN_CARRIER
     origin: Origin = Origin.FILE
 
 

@@ -123,10 +123,19 @@ class Section:
         return self.fitting(key, lambda written: word_of(kind, written), default)
 
     def integer(self, key: str, default: int, *, least: int, most: int) -> int:
-        return int(self._bounded(key, int, default, least, most))
+        found = self.optional_integer(key, least=least, most=most)
+        return default if found is None else found
 
     def number(self, key: str, default: float, *, least: float, most: float) -> float:
-        return float(self._bounded(key, float, default, least, most))
+        found = self.optional_number(key, least=least, most=most)
+        return default if found is None else found
+
+    def optional_integer(self, key: str, *, least: int, most: int) -> int | None:
+        found = self._bounded(key, int, least, most)
+        return None if found is None else int(found)
+
+    def optional_number(self, key: str, *, least: float, most: float) -> float | None:
+        return self._bounded(key, float, least, most)
 
     def boolean(self, key: str, default: bool) -> bool:
         found = self._typed(key, bool)
@@ -213,13 +222,13 @@ class Section:
             if key not in known:
                 self.fault(key, f"There is no key {quoted(key)} here.", meant(key, known, "keys here"))
 
-    def _bounded(self, key: str, kind: type, default: float, least: float, most: float) -> float:
+    def _bounded(self, key: str, kind: type, least: float, most: float) -> float | None:
         found = self._typed(key, kind)
         if found is None:
-            return default
+            return None
         if not least <= found.value <= most:
             self._note(key, found, f"{found.value} is out of bounds.", f"Use {least:g} to {most:g}.")
-            return default
+            return None
         value: float = found.value
         return value
 

@@ -47,6 +47,7 @@ def route_call(directory: Directory, domain: Domain, e164: str | None) -> Route:
         return flow
     if e164 is None:
         return Refused(
+            cause="not-a-number",
             rule=f"domain {domain.label}: no callflow",
             remedy=f"Domain {domain.label} has no callflow, so what is dialled must be a number in E.164, "
             "such as +31201234567.",
@@ -55,6 +56,7 @@ def route_call(directory: Directory, domain: Domain, e164: str | None) -> Route:
     if gateways:
         return SendOut(gateways=gateways)
     return Refused(
+        cause="no-gateway",
         rule=f"domain {domain.label}: no gateway for {e164}",
         remedy=f"Nothing answers {e164}: give the number or domain {domain.label} a callflow, "
         "or add a gateway whose prefixes fit the number.",
@@ -66,10 +68,12 @@ def route_from_gateway(directory: Directory, gateway: Gateway, e164: str) -> Run
     number = directory.number(e164)
     if number is None or gateway.account_id not in (None, number.account_id):
         return Refused(
+            cause="number-unknown",
             rule=f"gateway {gateway.name}: number {e164}",
             remedy=f"No account that uses gateway {gateway.name} owns {e164}: add the number to the account.",
         )
     return _flow_of_number(directory, number) or Refused(
+        cause="number-without-callflow",
         rule=f"number {e164}: no callflow",
         remedy=f"Number {e164} has no callflow to answer with: give it one or a callflow URL, "
         "or make one of the account's callflows its default.",

@@ -6,6 +6,8 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from phonenumbers import SUPPORTED_REGIONS
+
 from sip_config.faults import Unfit, quoted
 from sip_config.networks import packed
 from sip_config.numbers import looks_complete, normalise
@@ -71,6 +73,14 @@ def own_number(text: str) -> str:
     if not looks_complete(number):
         raise Unfit(f"{quoted(text)} is too short or too long for its country.", "Count its digits.")
     return number
+
+
+def country(text: str) -> str:
+    """A country by its two letters (ISO 3166), of those that have telephone numbers."""
+    code = text.upper()
+    if code not in SUPPORTED_REGIONS:
+        raise Unfit(f"{quoted(text)} is no country code.", 'Write its two letters (ISO 3166), such as "NL".')
+    return code
 
 
 def prefix(text: str) -> str:

@@ -29,6 +29,29 @@ class CallStatus(StrEnum):
     NO_ANSWER = "no_answer"
 
 
+class Gate(StrEnum):
+    """What stands between a packet and its call, in the order in which they are passed."""
+
+    BAN = "ban"
+    """Is the source banned, or too fast?"""
+    SOURCE = "source"
+    """Could anything at all admit the source?"""
+    PARSE = "parse"
+    REQUEST = "request"
+    """Is it a request that a proxy may take on (RFC 3261 section 16.3)?"""
+    DOMAIN = "domain"
+    ACL = "acl"
+    DIGEST = "digest"
+    IDENTITY = "identity"
+    """May the account show who it says is calling?"""
+    MEDIA = "media"
+    """Is the sound encrypted as the trunk wants it?"""
+    LIMITS = "limits"
+    ROUTE = "route"
+    POP = "pop"
+    POOL = "pool"
+
+
 class LegStatus(StrEnum):
     """MessageBird's words for a leg (reference, section 5.2)."""
 
@@ -53,6 +76,8 @@ class CallStarted:
     domain: str | None = None
     acl: str | None = None
     """Name of the ACL that admitted it."""
+    sip_account: str | None = None
+    """User name that proved itself by digest; None: none was asked for."""
     number_id: str | None = None
     sip_call_id: str | None = None
     source_address: str | None = None
@@ -188,8 +213,9 @@ class Refusal:
 
     at: float
     gate: str
-    """The one that refused: ``source``, ``parse``, ``domain``, ``acl``, ``digest``, ``limits``, ``route``
-    or ``pool``."""
+    """The one that refused; one of `Gate`."""
+    cause: str
+    """Why, as one stable word for programs, such as ``acl-networks``."""
     rule: str
     """The entry or rule that decided."""
     remedy: str
@@ -202,6 +228,9 @@ class Refusal:
     sip_call_id: str = ""
     account_id: str | None = None
     domain: str | None = None
+    acl: str | None = None
+    """Name of the ACL that had admitted it before another gate refused."""
+    sip_account: str | None = None
     count: int = 1
     """More than 1 when equal refusals of a flood were folded into one record."""
 

@@ -192,7 +192,7 @@ def test_a_faulty_file_changes_nothing(trunkflow: Run, tmp_path: Path) -> None:
         "faulty.toml:10: accounts.acme.domains.acme.acls[0]: Account acme has no access control list "
         "“ofice”. Did you mean office?",
         "faulty.toml:11: accounts.acme.domains.acme.nonsense: There is no key “nonsense” here. "
-        "The keys here are callflow, callflow_url, acls, algorithms, home_region.",
+        "The keys here are callflow, callflow_url, acls, algorithms, home_region, srtp, limits.",
     ]
     assert trunkflow("domains", "--json")[1] == before
 
@@ -393,6 +393,7 @@ def test_refusals(trunkflow: Run, tmp_path: Path) -> None:
     hostile = Refusal(
         at=BEGUN,
         gate="acl",
+        cause="acl-networks",
         rule="networks of \x1b[31moffice",
         remedy="Add [bold]it[/bold].",
         sip_status=403,

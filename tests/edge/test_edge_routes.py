@@ -55,7 +55,7 @@ def test_a_request_in_a_dialog_that_the_edge_does_not_know(
     pbx.send(pbx.request(method, f"sip:x@{VICTIM}", to="<sip:x@y>;tag=1", body=SDP))
     pbx.gets_response(481)
     victim.gets_nothing()
-    assert refused(world).gate == "route"
+    assert refused(world).gate == "request"
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ none = {}
 [gateways.g]
 prefixes = ["0031", "3x", "31"]
 port = 70000
-transport = "TLS"
+transport = "SCTP"
 username = "u"
 caller_id_rule = "fixed"
 attempt_seconds = nan

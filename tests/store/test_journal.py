@@ -105,7 +105,14 @@ def started(call_id: str = "c", at: float = 1.0) -> CallStarted:
 
 def refusal(at: float = 1.0, rule: str = "r") -> Refusal:
     return Refusal(
-        at=at, gate="acl", rule=rule, remedy="m", sip_status=403, source_address="192.0.2.1", account_id="a"
+        at=at,
+        gate="acl",
+        cause="acl-networks",
+        rule=rule,
+        remedy="m",
+        sip_status=403,
+        source_address="192.0.2.1",
+        account_id="a",
     )
 
 

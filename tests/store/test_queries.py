@@ -61,6 +61,7 @@ def _records() -> list[Record]:
         refusal = Refusal(
             at=float(number),
             gate="acl" if number else "domain",
+            cause="acl-networks",
             rule=str(number),
             remedy="m",
             sip_status=403,

@@ -160,6 +160,7 @@ def _add(folded: Folded, record: Record) -> None:
                 destination=record.destination,
                 domain=record.domain,
                 acl=record.acl,
+                sip_account=record.sip_account,
                 number_id=record.number_id,
                 callflow_id=record.callflow_id,
                 sip_call_id=record.sip_call_id,

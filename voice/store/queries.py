@@ -30,6 +30,7 @@ class CallRow:
     destination: str | None
     domain: str | None
     acl: str | None
+    sip_account: str | None
     number_id: str | None
     callflow_id: str | None
     sip_call_id: str | None
@@ -111,6 +112,7 @@ class RefusalRow:
     id: int
     at: float
     gate: str
+    cause: str
     rule: str
     remedy: str
     sip_status: int
@@ -122,6 +124,8 @@ class RefusalRow:
     account_id: str | None
     account: str | None
     domain: str | None
+    acl: str | None
+    sip_account: str | None
     count: int
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from sip_config.call_limits import CallLimits
 from sip_config.configuration import Configuration, Entry
 from sip_config.faults import Unfit
+from sip_config.gateway_options import GatewayOptions
+from sip_config.identity_policy import IdentityPolicy
 from sip_config.model import (
     Account,
     AccountId,
@@ -28,6 +32,7 @@ from sip_config.model import (
     Pop,
     Region,
     SipAccount,
+    SrtpPolicy,
     Transport,
 )
 from sip_config.networks import Network, network_order, parse_network
@@ -43,6 +48,13 @@ _TABLES: Final[dict[type, Table]] = {
     MediaFile: schema.media_files,
     Pop: schema.pops,
 }
+_PARTS: Final[dict[str, Any]] = {
+    "limits": CallLimits,
+    "identity": IdentityPolicy,
+    "options": GatewayOptions,
+    "certificates": tuple[str, ...],
+}
+"""Columns that hold a value whole, in JSON.  What a later version added has its default."""
 
 
 async def read_configuration(connection: AsyncConnection, realm: str) -> Configuration:
@@ -93,6 +105,9 @@ async def _rows(connection: AsyncConnection, table: Table, order: str) -> list[d
     for row in rows:
         if "origin" in row:
             row["origin"] = Origin(row["origin"])
+        for part, kind in _PARTS.items():
+            if part in row:
+                row[part] = msgspec.json.decode(row[part], type=kind)
     return sorted(rows, key=lambda row: str(row[order]))
 
 
@@ -105,7 +120,9 @@ async def _acls(connection: AsyncConnection, realm: str) -> tuple[Acl, ...]:
     unusable: dict[str, list[str]] = defaultdict(list)
     for row in await _rows(connection, schema.sip_accounts, "username"):
         if row["id"] in ha1s:
-            user = SipAccount(id=row["id"], username=row["username"], ha1=ha1s[row["id"]])
+            user = SipAccount(
+                id=row["id"], username=row["username"], ha1=ha1s[row["id"]], limits=row["limits"]
+            )
             users[row["acl_id"]].append(user)
         else:
             unusable[row["acl_id"]].append(row["username"])
@@ -126,6 +143,7 @@ async def _acls(connection: AsyncConnection, realm: str) -> tuple[Acl, ...]:
                 sip_accounts=tuple(users[row["id"]]),
                 invalid_networks=tuple(unreadable[row["id"]]),
                 invalid_sip_accounts=tuple(unusable[row["id"]]),
+                certificates=row["certificates"],
                 origin=row["origin"],
             )
             for row in await _rows(connection, schema.acls, "name")
@@ -149,6 +167,8 @@ async def _domains(connection: AsyncConnection) -> tuple[Domain, ...]:
                 home_region=Region(row["home_region"]),
                 callflow_id=row["callflow_id"],
                 callflow_url=row["callflow_url"],
+                srtp=SrtpPolicy(row["srtp"]),
+                limits=row["limits"],
                 origin=row["origin"],
             )
             for row in await _rows(connection, schema.domains, "label")
@@ -164,6 +184,7 @@ async def _gateways(connection: AsyncConnection) -> tuple[Gateway, ...]:
         "transport": Transport,
         "caller_id_rule": CallerIdRule,
         "number_format": NumberFormat,
+        "srtp": SrtpPolicy,
     }
     return tuple(
         [
@@ -187,7 +208,13 @@ def _columns(entry: Entry) -> dict[str, Any]:
     values = {name: getattr(entry, name) for name in entry.__slots__ if name in table.c}
     if isinstance(entry, Domain):
         values["algorithms"] = " ".join(entry.algorithms)
+    for part in _PARTS.keys() & values.keys():
+        values[part] = _json(values[part])
     return values
+
+
+def _json(part: object) -> str:
+    return msgspec.json.encode(part).decode()
 
 
 async def _insert_parts(connection: AsyncConnection, entry: Entry, realm: str) -> None:
@@ -202,7 +229,12 @@ async def _insert_parts(connection: AsyncConnection, entry: Entry, realm: str) -
                 connection,
                 schema.sip_accounts,
                 [
-                    {"id": user.id, "acl_id": entry.id, "username": user.username}
+                    {
+                        "id": user.id,
+                        "acl_id": entry.id,
+                        "username": user.username,
+                        "limits": _json(user.limits),
+                    }
                     for user in entry.sip_accounts
                 ],
             )

@@ -38,6 +38,11 @@ def _origin() -> Column[str]:
     return Column("origin", Text, nullable=False, server_default="file")
 
 
+def _part(name: str) -> Column[str]:
+    """A part of an entry that is stored whole, as a JSON object: see `voice.store.rows`."""
+    return Column(name, Text, nullable=False, server_default="{}")
+
+
 _Serial: Final = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself for INTEGER only
 
 
@@ -72,6 +77,8 @@ accounts = Table(
     Column("max_call_seconds", Integer, nullable=False),
     # No foreign key: accounts and callflows would point at each other.
     Column("fallback_callflow_id", Text),
+    _part("limits"),
+    _part("identity"),
     _origin(),
 )
 
@@ -109,6 +116,7 @@ acls = Table(
     Column("id", Text, primary_key=True),
     _owner(),
     Column("name", Text, nullable=False),
+    Column("certificates", Text, nullable=False, server_default="[]"),  # a JSON list of names
     _origin(),
     UniqueConstraint("account_id", "name"),
 )
@@ -126,6 +134,7 @@ sip_accounts = Table(
     Column("id", Text, primary_key=True),
     Column("acl_id", Text, ForeignKey("acls.id", ondelete="CASCADE"), nullable=False),
     Column("username", Text, nullable=False),
+    _part("limits"),
     UniqueConstraint("acl_id", "username"),
 )
 
@@ -148,6 +157,8 @@ domains = Table(
     Column("home_region", Text, nullable=False),
     Column("callflow_id", Text, ForeignKey("callflows.id", ondelete="SET NULL")),
     Column("callflow_url", Text),
+    Column("srtp", Text, nullable=False, server_default="optional"),
+    _part("limits"),
     _origin(),
 )
 
@@ -188,6 +199,8 @@ gateways = Table(
     Column("caller_id", Text),
     Column("number_format", Text, nullable=False),
     Column("attempt_seconds", Double, nullable=False),
+    Column("srtp", Text, nullable=False, server_default="optional"),
+    _part("options"),
     _origin(),
     UniqueConstraint("account_id", "name"),
 )
@@ -219,6 +232,7 @@ calls = Table(
     Column("destination", Text),
     Column("domain", Text),
     Column("acl", Text),
+    Column("sip_account", Text),
     Column("number_id", Text),
     Column("callflow_id", Text),
     Column("sip_call_id", Text),
@@ -305,6 +319,9 @@ refusals = Table(
     Column("gate", Text, nullable=False),
     Column("rule", Text, nullable=False),
     Column("remedy", Text, nullable=False),
+    Column("cause", Text, nullable=False, server_default=""),
+    Column("acl", Text),
+    Column("sip_account", Text),
     Column("sip_status", Integer, nullable=False),
     Column("source_address", Text, nullable=False),
     Column("method", Text, nullable=False),

@@ -11,6 +11,8 @@ from sip_config.model import Account, AccountId, Origin
 from voice.api.admin import shapes
 from voice.api.admin.editing import Editor
 from voice.api.admin.entries import Entries, Kind, operations_of
+from voice.api.admin.identity_fields import IDENTITY, read_identity, shown_identity
+from voice.api.admin.limit_fields import LIMITS, read_limits, shown_limits
 from voice.api.admin.reading import NAME, callflow_of
 from voice.api.faults import Forbidden, Json
 from voice.api.operation import Account as Owner
@@ -30,6 +32,8 @@ _BODY: Final = {
     "fallbackCallflowId": shapes.described(
         shapes.maybe(shapes.TEXT), "Runs when a dynamic callflow cannot be had."
     ),
+    "limits": LIMITS,
+    "identity": IDENTITY,
 }
 _SHOWN: Final = shapes.shape(
     {
@@ -41,7 +45,9 @@ _SHOWN: Final = shapes.shape(
     },
     title="Account",
 )
-_OPERATORS: Final = ("name", "callsPerSecond", "concurrentCalls", "maxCallSeconds")
+_OPERATORS: Final = (
+    "name", "callsPerSecond", "concurrentCalls", "maxCallSeconds", "limits", "identity",
+)  # fmt: skip
 
 
 def _read(request: Request, old: Account | None, current: Configuration) -> Account:
@@ -67,6 +73,8 @@ def _read(request: Request, old: Account | None, current: Configuration) -> Acco
         fallback_callflow_id=callflow_of(
             body, "fallbackCallflowId", usual.id, current, usual.fallback_callflow_id
         ),
+        limits=read_limits(body, usual.limits),
+        identity=read_identity(body, usual.identity),
     )
     body.check()
     return account
@@ -79,6 +87,8 @@ def _shown(account: Account, _: Configuration) -> Json:
         "concurrentCalls": account.concurrent_calls,
         "maxCallSeconds": account.max_call_seconds,
         "fallbackCallflowId": account.fallback_callflow_id,
+        "limits": shown_limits(account.limits),
+        "identity": shown_identity(account.identity),
         "origin": account.origin,
     }
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+from sip_config import words
+from sip_config.call_limits import UNLIMITED
 from sip_config.configuration import Configuration, new_id
 from sip_config.credentials import ha1_for_all
 from sip_config.faults import Unfit
@@ -16,6 +18,7 @@ from sip_config.networks import Network, network_order, parse_network
 from voice.api.admin import shapes
 from voice.api.admin.editing import Editor, full, page_of
 from voice.api.admin.entries import Entries, Kind, operations_of, owner_of
+from voice.api.admin.limit_fields import LIMITS, read_limits, shown_limits
 from voice.api.admin.reading import NAME, PASSWORD, USERNAME
 from voice.api.faults import Code, Conflict, Family, Json, NotFound
 from voice.api.fields import Fields
@@ -28,12 +31,14 @@ from voice.api.request import Request
 
 MOST_NETWORKS: Final = 1_000
 MOST_SIP_ACCOUNTS: Final = 1_000
+MOST_CERTIFICATES: Final = 100
 _PASSWORD_BYTES: Final = 18
 """Of a generated password: 144 random bits."""
 
 _NETWORK: Final = fitting(parse_network)
 _USER_BODY: Final = {
     "username": shapes.TEXT,
+    "limits": LIMITS,
     "password": shapes.described(
         shapes.TEXT, "Kept as hashes for the base domain, never shown. Without one, a password is made and "
         "shown once."
@@ -45,12 +50,18 @@ _USER: Final = shapes.shape(
         "href": shapes.HREF,
         "username": shapes.TEXT,
         "realm": shapes.TEXT,
+        "limits": LIMITS,
         "password": shapes.described(shapes.TEXT, "Only where it was made here; shown this once."),
     },
     title="SipAccount",
     optional=("password",),
 )
 _NETWORK_SHOWN: Final = shapes.shape({"href": shapes.HREF, "network": shapes.TEXT}, title="Network")
+_CERTIFICATES: Final = shapes.described(
+    shapes.listed(shapes.TEXT),
+    "Names, one of which the caller's TLS certificate must be for. All there are to be; none: no certificate "
+    "is asked for.",
+)
 _BODY: Final = {
     "name": shapes.described(shapes.TEXT, "Unique in its account."),
     "networks": shapes.described(
@@ -60,6 +71,7 @@ _BODY: Final = {
         shapes.listed(shapes.fields(_USER_BODY, required=("username",))),
         "All there are to be. One that is there already keeps its password when none is given.",
     ),
+    "certificates": _CERTIFICATES,
 }
 _SHOWN: Final = shapes.shape(
     {
@@ -68,7 +80,10 @@ _SHOWN: Final = shapes.shape(
         "accountId": shapes.TEXT,
         "name": shapes.TEXT,
         "networks": shapes.listed(shapes.TEXT),
-        "sipAccounts": shapes.listed(shapes.shape({"id": shapes.ID, "username": shapes.TEXT})),
+        "sipAccounts": shapes.listed(
+            shapes.shape({"id": shapes.ID, "username": shapes.TEXT, "limits": LIMITS})
+        ),
+        "certificates": _CERTIFICATES,
         "unusable": shapes.described(
             shapes.listed(shapes.TEXT), "Networks that cannot be read, users without a usable password."
         ),
@@ -98,6 +113,12 @@ def _reader(realm: str) -> Callable[[Request, Acl | None, Configuration], Acl]:
         if "sipAccounts" in body:
             users = _users(body, acl, realm)
             acl = replace(acl, sip_accounts=users, invalid_sip_accounts=())
+        if "certificates" in body:
+            nameless: tuple[str, ...] = ()
+            names = body.get(
+                "certificates", several(fitting(words.host_name), most=MOST_CERTIFICATES), nameless
+            )
+            acl = replace(acl, certificates=tuple(sorted(set(names))))
         body.check()
         return acl
 
@@ -120,19 +141,21 @@ def _users(body: Fields, acl: Acl, realm: str) -> tuple[SipAccount, ...]:
         elif username in users:
             given.fault("username", "This user name is listed twice. Remove one of the two.")
         elif password is not None:
-            users[username] = _user(known.get(username), username, realm, password)
+            users[username] = _user(known.get(username), username, realm, password, given)
         elif username in known:
-            users[username] = known[username]
+            old = known[username]
+            users[username] = replace(old, limits=read_limits(given, old.limits))
         elif "password" not in given:
             given.fault("password", "A new SIP account needs a password.", code=Code.MISSING)
     return tuple(sorted(users.values(), key=lambda user: user.username))
 
 
-def _user(old: SipAccount | None, username: str, realm: str, password: str) -> SipAccount:
+def _user(old: SipAccount | None, username: str, realm: str, password: str, given: Fields) -> SipAccount:
     return SipAccount(
         id=new_id() if old is None else old.id,
         username=username,
         ha1=ha1_for_all(username=username, realm=realm, password=password),
+        limits=read_limits(given, UNLIMITED if old is None else old.limits),
     )
 
 
@@ -141,7 +164,11 @@ def _shown(acl: Acl, current: Configuration) -> Json:
         "accountId": acl.account_id,
         "name": acl.name,
         "networks": [str(network) for network in acl.networks],
-        "sipAccounts": [{"id": user.id, "username": user.username} for user in acl.sip_accounts],
+        "sipAccounts": [
+            {"id": user.id, "username": user.username, "limits": shown_limits(user.limits)}
+            for user in acl.sip_accounts
+        ],
+        "certificates": list(acl.certificates),
         "unusable": [*acl.invalid_networks, *acl.invalid_sip_accounts],
         "domains": [domain.label for domain in current.domains if acl.id in domain.acl_ids],
         "origin": acl.origin,
@@ -194,9 +221,9 @@ class _Parts:
     async def add_user(self, request: Request) -> Reply:
         username = request.body.required("username", USERNAME)
         given = request.body.optional("password", PASSWORD)
-        request.body.check()
         made = None if given is not None else secrets.token_urlsafe(_PASSWORD_BYTES)
-        user = _user(None, username, self._realm, given or made or "")
+        user = _user(None, username, self._realm, given or made or "", request.body)
+        request.body.check()
         found: list[Acl] = []
 
         def edit(acl: Acl, _: Configuration) -> Acl:
@@ -215,15 +242,19 @@ class _Parts:
         return Reply.json(self._user_json(request, found[0], user, made), status=201)
 
     async def change_user(self, request: Request) -> Reply:
-        """A new password."""
+        """A new password; with limits and no password, only the limits change."""
         given = request.body.optional("password", PASSWORD)
-        request.body.check()
-        made = None if given is not None else secrets.token_urlsafe(_PASSWORD_BYTES)
+        only_limits = given is None and "limits" in request.body
+        made = None if given is not None or only_limits else secrets.token_urlsafe(_PASSWORD_BYTES)
         found: list[tuple[Acl, SipAccount]] = []
 
         def edit(acl: Acl, _: Configuration) -> Acl:
             old = _named(acl, request.path["sip_account"])
-            new = _user(old, old.username, self._realm, given or made or "")
+            if only_limits:
+                new = replace(old, limits=read_limits(request.body, old.limits))
+            else:
+                new = _user(old, old.username, self._realm, given or made or "", request.body)
+            request.body.check()
             found.append((acl, new))
             return _with_user(acl, new)
 
@@ -244,6 +275,7 @@ class _Parts:
             "href": f"{request.public_url}/sip/acls/{acl.id}/sip-accounts/{user.id}",
             "username": user.username,
             "realm": self._realm,
+            "limits": shown_limits(user.limits),
         }
         return shown if made is None else {**shown, "password": made}
 
@@ -296,7 +328,7 @@ def operations(editor: Editor) -> tuple[Operation, ...]:
 
 def _part_operations(parts: _Parts) -> tuple[Operation, ...]:
     networks, users = "/sip/acls/{acl}/networks", "/sip/acls/{acl}/sip-accounts"
-    password = shapes.fields({"password": _USER_BODY["password"]})
+    password = shapes.fields({name: _USER_BODY[name] for name in ("limits", "password")})
     new_network = shapes.fields({"network": shapes.TEXT}, required=("network",))
     new_user = shapes.fields(_USER_BODY, required=("username",))
     table = (
@@ -309,7 +341,7 @@ def _part_operations(parts: _Parts) -> tuple[Operation, ...]:
             "PUT",
             f"{users}/{{sip_account}}",
             parts.change_user,
-            "Change a SIP account's password",
+            "Change a SIP account's password or limits",
             password,
             {200: _USER},
         ),

@@ -9,10 +9,11 @@ from typing import Final
 from sip_config import words
 from sip_config.configuration import Configuration, new_id
 from sip_config.directory import DEFAULT_POPS
-from sip_config.model import AclId, DigestAlgorithm, Domain, DomainId, Origin, Region
+from sip_config.model import AclId, DigestAlgorithm, Domain, DomainId, Origin, Region, SrtpPolicy
 from voice.api.admin import shapes
 from voice.api.admin.editing import Editor
 from voice.api.admin.entries import Entries, Kind, operations_of, owner_of
+from voice.api.admin.limit_fields import LIMITS, read_limits, shown_limits
 from voice.api.admin.reading import acl_of, answer_of
 from voice.api.faults import Json
 from voice.api.fields import Fields
@@ -39,6 +40,8 @@ _BODY: Final = {
         "the gateways."
     ),
     "callflowUrl": shapes.maybe(shapes.URL),
+    "srtp": shapes.described(shapes.word(*SrtpPolicy), "Whether its calls' sound is encrypted."),
+    "limits": LIMITS,
 }  # fmt: skip
 _SHOWN: Final = shapes.shape(
     {
@@ -78,6 +81,8 @@ def _read(request: Request, old: Domain | None, current: Configuration) -> Domai
         home_region=body.get("homeRegion", choice(Region), domain.home_region),
         callflow_id=flow,
         callflow_url=url,
+        srtp=body.get("srtp", choice(SrtpPolicy), domain.srtp),
+        limits=read_limits(body, domain.limits),
     )
     body.check()
     return domain
@@ -112,6 +117,8 @@ def _shown(base_domain: str) -> Callable[[Domain, Configuration], Json]:
             "homeRegion": domain.home_region,
             "callflowId": domain.callflow_id,
             "callflowUrl": domain.callflow_url,
+            "srtp": domain.srtp,
+            "limits": shown_limits(domain.limits),
             "name": f"{domain.label}.{base_domain}",
             "boundNames": [
                 f"{domain.label}.{pop.name}.{base_domain}" for pop in current.pops or DEFAULT_POPS

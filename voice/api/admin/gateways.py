@@ -11,10 +11,11 @@ from typing import Final
 from sip_config import bounds, words
 from sip_config.configuration import Configuration, new_id
 from sip_config.declared_gateway import gateway_faults
-from sip_config.model import AccountId, CallerIdRule, Gateway, NumberFormat, Origin, Transport
+from sip_config.model import AccountId, CallerIdRule, Gateway, NumberFormat, Origin, SrtpPolicy, Transport
 from voice.api.admin import shapes
 from voice.api.admin.editing import Editor
 from voice.api.admin.entries import Entries, Kind, operations_of
+from voice.api.admin.gateway_fields import OPTIONS, read_options, shown_options
 from voice.api.admin.reading import NAME, OWN_NUMBER, PASSWORD, USERNAME, kept
 from voice.api.faults import Json
 from voice.api.operation import Account as Owner
@@ -24,12 +25,12 @@ from voice.api.request import Request
 
 MOST_PREFIXES: Final = 1_000
 
-_FIELD_NAMES: Final = {"caller_id_rule": "callerIdRule", None: "password"}
+_FIELD_NAMES: Final = {"caller_id_rule": "callerIdRule", "transport": "transport", None: "password"}
 _BODY: Final = {
     "name": shapes.described(shapes.TEXT, "Unique among the gateways of its account."),
     "host": shapes.described(shapes.TEXT, "An IP address or a host name."),
     "port": {"type": "integer", "minimum": 1, "maximum": bounds.PORT["most"]},
-    "transport": shapes.word(*Transport),
+    "transport": shapes.word(Transport.UDP, Transport.TCP, Transport.TLS),
     "prefixes": shapes.described(
         shapes.listed({"type": "string", "pattern": r"^\+?[0-9]{0,15}$"}),
         'Of the numbers it carries, without +; "" fits every number.',
@@ -47,6 +48,8 @@ _BODY: Final = {
         "minimum": bounds.ATTEMPT_SECONDS["least"],
         "maximum": bounds.ATTEMPT_SECONDS["most"],
     },
+    "srtp": shapes.described(shapes.word(*SrtpPolicy), "Whether the sound of calls by it is encrypted."),
+    **OPTIONS,
 }
 _SHOWN: Final = shapes.shape(
     {
@@ -86,6 +89,8 @@ def _read(request: Request, old: Gateway | None, _: Configuration) -> Gateway:
         caller_id=kept(body, "callerId", OWN_NUMBER, usual.caller_id),
         number_format=body.get("numberFormat", choice(NumberFormat), usual.number_format),
         attempt_seconds=body.get("attemptSeconds", number(**bounds.ATTEMPT_SECONDS), usual.attempt_seconds),
+        srtp=body.get("srtp", choice(SrtpPolicy), usual.srtp),
+        options=read_options(body, usual.options),
     )
     body.check()
     for field, fault in gateway_faults(gateway):
@@ -118,6 +123,8 @@ def _shown(gateway: Gateway, _: Configuration) -> Json:
         "callerId": gateway.caller_id,
         "numberFormat": gateway.number_format,
         "attemptSeconds": gateway.attempt_seconds,
+        "srtp": gateway.srtp,
+        **shown_options(gateway.options),
         "origin": gateway.origin,
     }
 

@@ -15,7 +15,9 @@ from voice.api.readers import text, timestamp
 from voice.api.reply import Reply
 from voice.api.request import Request
 from voice.api.services import Services
+from voice.explain import gates_of_refusal
 from voice.objects import timestamp as shown_time
+from voice.records import Gate
 from voice.store.administration import EventFilter, RefusalFilter, events_page, refusals_page
 from voice.store.listing import Found
 
@@ -24,7 +26,8 @@ _REFUSAL: Final = shapes.shape(
     {
         "id": shapes.WHOLE,
         "at": shapes.TIME,
-        "gate": shapes.described(shapes.TEXT, "Which check it was."),
+        "gate": shapes.described(shapes.word(*Gate), "Which check it was."),
+        "cause": shapes.described(shapes.TEXT, "Why, as one stable word."),
         "rule": shapes.described(shapes.TEXT, "What decided."),
         "remedy": shapes.described(shapes.TEXT, "What would have to change."),
         "sipStatus": shapes.WHOLE,
@@ -35,6 +38,14 @@ _REFUSAL: Final = shapes.shape(
         "sipCallId": shapes.TEXT,
         "accountId": shapes.maybe(shapes.TEXT),
         "domain": shapes.maybe(shapes.TEXT),
+        "acl": shapes.described(shapes.maybe(shapes.TEXT), "The list that had admitted it."),
+        "sipAccount": shapes.maybe(shapes.TEXT),
+        "gates": shapes.described(
+            shapes.listed(
+                shapes.shape({"gate": shapes.word(*Gate), "verdict": shapes.TEXT, "entry": shapes.TEXT})
+            ),
+            "All gates in order: what each decided, and by which entry.",
+        ),
         "count": shapes.described(shapes.WHOLE, "How many of the kind this stands for."),
     },
     title="Refusal",
@@ -97,6 +108,7 @@ def _refusal(row: Mapping[str, Any]) -> Json:
         "id": row["id"],
         "at": shown_time(row["at"]),
         "gate": row["gate"],
+        "cause": row["cause"],
         "rule": row["rule"],
         "remedy": row["remedy"],
         "sipStatus": row["sip_status"],
@@ -107,6 +119,11 @@ def _refusal(row: Mapping[str, Any]) -> Json:
         "sipCallId": row["sip_call_id"],
         "accountId": row["account_id"],
         "domain": row["domain"],
+        "acl": row["acl"],
+        "sipAccount": row["sip_account"],
+        "gates": [
+            {"gate": one.gate, "verdict": one.verdict, "entry": one.entry} for one in gates_of_refusal(row)
+        ],
         "count": row["count"],
     }
 

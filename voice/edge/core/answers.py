@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from sip_config.admission import Admitted
 from voice.edge.core.kernel import Kernel
-from voice.records import Refusal
+from voice.records import Gate, Refusal
 from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
@@ -28,13 +29,16 @@ class Verdict:
     """Why a request is not let in, and how it is told."""
 
     status: int
-    gate: str
+    gate: Gate
+    cause: str
     rule: str
     remedy: str
     reason: str | None = None
     headers: Sequence[tuple[str, str]] = ()
     account_id: str | None = None
     domain: str | None = None
+    admitted: Admitted | None = None
+    """What the gates before had let in."""
 
 
 class Answers:
@@ -66,10 +70,13 @@ class Answers:
         refusals = self._kernel.refusals
         if refusals.again(source.host, verdict.gate, verdict.rule):
             return
+        admitted = verdict.admitted
+        credential = admitted.credential if admitted else None
         refusals.write(
             Refusal(
                 at=now,
                 gate=verdict.gate,
+                cause=verdict.cause,
                 rule=verdict.rule,
                 remedy=verdict.remedy,
                 sip_status=verdict.status,
@@ -80,6 +87,8 @@ class Answers:
                 sip_call_id=_short(request.headers.get("Call-ID") or "") if request else "",
                 account_id=verdict.account_id,
                 domain=verdict.domain,
+                acl=admitted.acl.name if admitted else None,
+                sip_account=credential.sip_account.username if credential else None,
             ),
             source.host,
             now,

@@ -18,7 +18,7 @@ from voice.edge.core.targets import Hop, Target, caller_of, gateway_hop
 from voice.edge.core.tokens import DialogToken, ids_of
 from voice.edge.core.wishes import SeatWanted
 from voice.pool.orders import CallOrder, Seat
-from voice.records import CallEnded, CallStarted, CallStatus, Direction, LegStatus, Refusal
+from voice.records import CallEnded, CallStarted, CallStatus, Direction, Gate, LegStatus, Refusal
 from voice.sip.deadlines import Deadlines
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
@@ -65,6 +65,7 @@ class Calls:
                 destination=admission.destination,
                 domain=admission.domain.label if admission.domain else None,
                 acl=admission.acl_name,
+                sip_account=admission.sip_account.username if admission.sip_account else None,
                 number_id=number.id if number else None,
                 sip_call_id=printable(request.call_id[:256]),
                 source_address=f"{source.host}:{source.port}",
@@ -215,15 +216,17 @@ class Calls:
             invite.begin([Target(name=admission.destination, hops=[hop])], later)
 
         def full(problem: str, retry_after: int, later: float) -> None:
-            refused(problem, "call pool", (("Retry-After", str(retry_after)),), later)
+            refused(problem, "pool-full", "call pool", (("Retry-After", str(retry_after)),), later)
 
         def failed(problem: str, later: float) -> None:
-            refused(problem, "call pool failed", (), later)
+            refused(problem, "pool-failed", "call pool failed", (), later)
 
-        def refused(problem: str, rule: str, headers: tuple[tuple[str, str], ...], later: float) -> None:
+        def refused(
+            problem: str, cause: str, rule: str, headers: tuple[tuple[str, str], ...], later: float
+        ) -> None:
             if invite.decided:
                 return
-            self._pool_refused(crossing, admission, rule, problem, later)
+            self._pool_refused(crossing, admission, cause, rule, problem, later)
             invite.refuse(503, None, later, headers)
 
         kernel.wishes.append(
@@ -231,15 +234,16 @@ class Calls:
         )
 
     def _pool_refused(
-        self, crossing: Crossing, admission: Admission, rule: str, problem: str, now: float
+        self, crossing: Crossing, admission: Admission, cause: str, rule: str, problem: str, now: float
     ) -> None:
         source, request = crossing.source, crossing.request
         assert request is not None
-        if self._kernel.refusals.again(source.host, "pool", rule):
+        if self._kernel.refusals.again(source.host, Gate.POOL, rule):
             return
         refusal = Refusal(
             at=now,
-            gate="pool",
+            gate=Gate.POOL,
+            cause=cause,
             rule=rule,
             remedy=f"{problem}: call again later, or give the node a larger call pool.",
             sip_status=503,
@@ -250,6 +254,8 @@ class Calls:
             sip_call_id=printable(request.call_id[:256]),
             account_id=admission.account.id,
             domain=admission.domain.label if admission.domain else None,
+            acl=admission.acl_name,
+            sip_account=admission.sip_account.username if admission.sip_account else None,
         )
         self._kernel.refusals.write(refusal, source.host, now)
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from sip_config.admission import Admitted, Credential, NeedsDigest, Refused
 from sip_config.directory import Directory
-from sip_config.model import Account, DigestAlgorithm, Domain, Gateway
+from sip_config.model import Account, DigestAlgorithm, Domain, Gateway, SipAccount
 from sip_config.numbers import NumberFault, normalise
 from sip_config.routing import Route, route_call, route_from_gateway
 from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.kernel import Kernel
+from voice.records import Gate
 from voice.sip.challenger import Challenger, Outcome
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
@@ -29,12 +30,22 @@ class Admission:
     account: Account
     domain: Domain | None
     """None: a carrier delivered the call."""
-    acl_name: str | None
+    admitted: Admitted | None
+    """By which access control list, and as which SIP account; None: a carrier delivered the call."""
     destination: str
     """E.164 when it is a number, else the user part."""
     e164: str | None
     route: Route
     directory: Directory
+
+    @property
+    def acl_name(self) -> str | None:
+        return self.admitted.acl.name if self.admitted else None
+
+    @property
+    def sip_account(self) -> SipAccount | None:
+        credential = self.admitted.credential if self.admitted else None
+        return credential.sip_account if credential else None
 
 
 class Gates:
@@ -62,26 +73,27 @@ class Gates:
                 f"sip:NUMBER@LABEL.{directory.base_domain} with the label of your domain."
             )
             # The rule names no host: a flood of guessed names is one flood.
-            return self._refused(
-                request, source, "domain", Refused(rule="unknown domain", remedy=remedy), 404, now
-            )
+            refused = Refused(cause="unknown-domain", rule="unknown domain", remedy=remedy)
+            return self._refused(request, source, Gate.DOMAIN, refused, 404, now)
         account = directory.account(domain.account_id)
         if account is None:
             refused = Refused(
-                rule=f"domain {domain.label}: no account", remedy="The domain's account is gone."
+                cause="domain-without-account",
+                rule=f"domain {domain.label}: no account",
+                remedy=f"The account of domain {domain.label} is gone: remove the domain as well.",
             )
-            return self._refused(request, source, "domain", refused, 404, now, domain)
+            return self._refused(request, source, Gate.DOMAIN, refused, 404, now, domain)
         admitted = self._admitted(request, source, directory, domain, now)
-        if admitted is None or not self._within_limits(request, source, account, domain, now):
+        if admitted is None or not self._within_limits(request, source, account, domain, now, admitted):
             return None
         destination, e164 = _dialled(request)
         route = route_call(directory, domain, e164)
         if isinstance(route, Refused):
-            return self._refused(request, source, "route", route, 404, now, domain)
+            return self._refused(request, source, Gate.ROUTE, route, 404, now, domain, admitted=admitted)
         return Admission(
             account=account,
             domain=domain,
-            acl_name=admitted.acl.name,
+            admitted=admitted,
             destination=destination,
             e164=e164,
             route=route,
@@ -96,19 +108,21 @@ class Gates:
         number = directory.number(e164) if e164 else None
         route: Route = route_from_gateway(directory, gateway, e164 or destination)
         if isinstance(route, Refused):
-            return self._refused(request, source, "route", route, 404, now)
+            return self._refused(request, source, Gate.ROUTE, route, 404, now)
         account = directory.account(number.account_id) if number else None
         if account is None:
             refused = Refused(
-                rule=f"number {destination}: no account", remedy="The number's account is gone."
+                cause="number-without-account",
+                rule=f"number {destination}: no account",
+                remedy=f"The account of number {destination} is gone: remove the number as well.",
             )
-            return self._refused(request, source, "route", refused, 404, now)
+            return self._refused(request, source, Gate.ROUTE, refused, 404, now)
         if not self._within_limits(request, source, account, None, now):
             return None
         return Admission(
             account=account,
             domain=None,
-            acl_name=None,
+            admitted=None,
             destination=destination,
             e164=e164,
             route=route,
@@ -122,7 +136,7 @@ class Gates:
         if isinstance(decision, Admitted):
             return decision
         if isinstance(decision, Refused):
-            self._refused(request, source, "acl", decision, 403, now, domain)
+            self._refused(request, source, Gate.ACL, decision, 403, now, domain)
             return None
         return self._proven(request, source, decision, domain, now)
 
@@ -146,15 +160,25 @@ class Gates:
         if verdict.outcome is Outcome.NO_CREDENTIALS or verdict.stale:
             self._answers.send(request, source, 407, None, challenges)
             return None
-        refused = Refused(rule=f"domain {domain.label}: {verdict.outcome}", remedy=verdict.remedy)
+        refused = Refused(
+            cause=verdict.outcome.name.lower().replace("_", "-"),
+            rule=f"domain {domain.label}: {verdict.outcome}",
+            remedy=verdict.remedy,
+        )
         wrong = verdict.outcome in (Outcome.UNKNOWN_USER, Outcome.WRONG_PASSWORD)
         if wrong and verdict.username is not None and verdict.algorithm is not None:
             refused = needed.refuse(verdict.username, verdict.algorithm)
-        self._refused(request, source, "digest", refused, 407, now, domain, challenges)
+        self._refused(request, source, Gate.DIGEST, refused, 407, now, domain, challenges)
         return None
 
     def _within_limits(
-        self, request: Request, source: Flow, account: Account, domain: Domain | None, now: float
+        self,
+        request: Request,
+        source: Flow,
+        account: Account,
+        domain: Domain | None,
+        now: float,
+        admitted: Admitted | None = None,
     ) -> bool:
         over = self._kernel.limits.admit(account, now)
         if over is None:
@@ -162,31 +186,37 @@ class Gates:
         # 503 in both cases: the caller's PBX then tries its next trunk, which a 486 (a busy callee, and
         # nobody is) would keep it from.  Only a rate can say when to come back.
         headers = () if over.retry_after is None else (("Retry-After", str(over.retry_after)),)
-        refused = Refused(rule=over.rule, remedy=over.remedy)
-        self._refused(request, source, "limits", refused, 503, now, domain, headers, account)
+        refused = Refused(cause=over.cause, rule=over.rule, remedy=over.remedy)
+        self._refused(
+            request, source, Gate.LIMITS, refused, 503, now, domain, headers, account, admitted=admitted
+        )
         return False
 
     def _refused(
         self,
         request: Request,
         source: Flow,
-        gate: str,
+        gate: Gate,
         refused: Refused,
         status: int,
         now: float,
         domain: Domain | None = None,
         headers: tuple[tuple[str, str], ...] = (),
         account: Account | None = None,
+        *,
+        admitted: Admitted | None = None,
     ) -> Admission | None:
         """None, always, so that a gate can end with it."""
         verdict = Verdict(
             status=status,
             gate=gate,
+            cause=refused.cause,
             rule=refused.rule,
             remedy=refused.remedy,
             headers=headers,
             account_id=account.id if account else domain.account_id if domain else None,
             domain=domain.label if domain else None,
+            admitted=admitted,
         )
         self._answers.refuse(request, source, verdict, now)
         return None

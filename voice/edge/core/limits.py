@@ -18,6 +18,7 @@ MAX_IDLE_BUCKETS: Final = 10_000
 class OverLimit:
     """The limit that stands in the way."""
 
+    cause: str
     rule: str
     remedy: str
     retry_after: int | None
@@ -60,6 +61,7 @@ class Limits:
         """Counts one call attempt; None: it may go on to `take` a place."""
         if self.taken(account.id) >= account.concurrent_calls:
             return OverLimit(
+                cause="account-concurrent-calls",
                 rule=f"account {account.name}: {account.concurrent_calls} calls at a time",
                 remedy=f"Account {account.name} has as many calls as it may ({account.concurrent_calls}): "
                 "wait until one ends, or raise its concurrent calls.",
@@ -73,6 +75,7 @@ class Limits:
         if tokens < 1.0:
             self._buckets[account.id] = (tokens, now)
             return OverLimit(
+                cause="account-calls-per-second",
                 rule=f"account {account.name}: {rate:g} calls per second",
                 remedy=f"Account {account.name} began more than {rate:g} calls per second: "
                 "let the PBX place them more slowly, or raise its calls per second.",

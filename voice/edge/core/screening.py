@@ -7,6 +7,7 @@ from typing import Final
 from voice.edge.core.answers import ALLOW, Verdict
 from voice.edge.core.doors import Doors
 from voice.edge.core.loops import has_looped
+from voice.records import Gate
 from voice.sip.errors import SipParseError
 from voice.sip.message import Request
 
@@ -15,27 +16,31 @@ _MAX_OPTIONS: Final = 16
 
 DRAINING: Final = Verdict(
     status=503,
-    gate="pool",
+    gate=Gate.POOL,
+    cause="draining",
     rule="draining",
     remedy="The node is being stopped: call again in a moment, or by another POP.",
     headers=(("Retry-After", "5"),),
 )
 NO_SEALED_ROUTE: Final = Verdict(
     status=481,
-    gate="route",
+    gate=Gate.REQUEST,
+    cause="no-sealed-route",
     rule="no sealed route",
     remedy="The request belongs to no call of this edge: send it to the Contact and along the Record-Route "
     "that the call was answered with.",
 )
 _TOO_MANY_HOPS: Final = Verdict(
     status=483,
-    gate="route",
+    gate=Gate.REQUEST,
+    cause="max-forwards",
     rule="Max-Forwards 0",
     remedy="The request has passed as many proxies as it may: look for a loop on its way here.",
 )
 _LOOP: Final = Verdict(
     status=482,
-    gate="route",
+    gate=Gate.REQUEST,
+    cause="loop",
     rule="loop",
     remedy="The request came back unchanged to an edge it had left: a gateway or PBX sends it here again.",
 )
@@ -52,7 +57,8 @@ def screened(request: Request, doors: Doors) -> Verdict | None:
         demanded = headers.values("proxy-require")
         return Verdict(
             status=420,
-            gate="route",
+            gate=Gate.REQUEST,
+            cause="proxy-require",
             rule="Proxy-Require",
             remedy=f"The edge does not have what Proxy-Require demands ({', '.join(demanded)[:100]}): "
             "turn it off in the PBX.",
@@ -65,7 +71,8 @@ def method_not_allowed(method: str) -> Verdict:
     """A request out of a call that is no INVITE and no OPTIONS."""
     return Verdict(
         status=405,
-        gate="route",
+        gate=Gate.REQUEST,
+        cause="method-not-allowed",
         rule=f"method {method[:32]}",
         remedy=f"The edge takes calls, so it refuses {method[:32]}: turn it off in the PBX; "
         "calls need no registration here.",
@@ -77,7 +84,8 @@ def not_sealed(why: str) -> Verdict:
     """A request in a dialog that has a token of ours, and still is not on its route."""
     return Verdict(
         status=481,
-        gate="route",
+        gate=Gate.REQUEST,
+        cause="dialog-mismatch",
         rule=why,
         remedy="A request of a call has to keep the call's Call-ID, tags and routes as they were.",
     )
@@ -88,7 +96,8 @@ def unreadable(error: SipParseError) -> Verdict:
     said = str(error).encode("ascii", "replace").decode()
     return Verdict(
         status=error.status,
-        gate="parse",
+        gate=Gate.PARSE,
+        cause="malformed",
         rule=error.header or "message",
         remedy=f"The request does not follow RFC 3261: {said[:200]}. Correct what sends it.",
         reason=said[:80] if error.status == 400 else None,

@@ -11,9 +11,9 @@ from typing import Final
 from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.kernel import Kernel
 from voice.edge.seal import MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, SealError
+from voice.records import Gate
 from voice.sip.flow import Flow
 
-GATE: Final = "source"
 RULE: Final = "no access control list admits the address"
 _MAX_PEERS: Final = 65_536
 
@@ -36,10 +36,11 @@ class Sources:
                 return True
         elif kernel.directory().could_admit(source.host) or self._is_sealed(data, now):
             return True
-        if not kernel.refusals.again(source.host, GATE, RULE):
+        if not kernel.refusals.again(source.host, Gate.SOURCE, RULE):
             verdict = Verdict(
                 status=0,
-                gate=GATE,
+                gate=Gate.SOURCE,
+                cause="source-unknown",
                 rule=RULE,
                 remedy=f"Nothing admits packets from {source.host}: add the address to an access control "
                 "list of a domain, or attach a list that has SIP accounts and no networks.",
