@@ -11,13 +11,13 @@ would do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sip_config.faults import quoted
 from sip_config.model import Acl, DigestAlgorithm, Domain, SipAccount
-from sip_config.networks import NetworkTable
+from sip_config.networks import Network, NetworkTable
 
 _OUTCOMES_LIMIT: Final = 4_096
 """Remembered combinations of lists that fit a source; real domains have a handful."""
@@ -116,19 +116,16 @@ class DomainGate:
 
     __slots__ = ("_domain", "_lists", "_networks", "_outcomes", "_unbound")
 
-    def __init__(self, domain: Domain, acls: Sequence[Acl]) -> None:
+    def __init__(self, domain: Domain, acls: Sequence[Acl], networks: NetworkTable | None = None) -> None:
+        """`networks`: the table of `domain_networks`, when it was made already."""
         self._domain = domain
         self._lists = tuple((acl, _users_of(acl)) for acl in acls)
         self._unbound = 0
         """Bits of the lists that ask for no network."""
-        entries = []
         for position, acl in enumerate(acls):
-            bit = 1 << position
-            if acl.networks or acl.invalid_networks:
-                entries += [(network, bit) for network in acl.networks]
-            elif acl.sip_accounts:
-                self._unbound |= bit
-        self._networks = NetworkTable(entries)
+            if not acl.networks and not acl.invalid_networks and acl.sip_accounts:
+                self._unbound |= 1 << position
+        self._networks = NetworkTable(domain_networks(acls)) if networks is None else networks
         self._outcomes: dict[int, Admitted | NeedsDigest | None] = {}
 
     def by_source(self, source: str) -> Admitted | NeedsDigest | Refused:
@@ -178,6 +175,11 @@ class DomainGate:
             remedy=f"Source address {source} is in no network of the access control lists of domain {label} "
             f"({names}): add it to one of them, or attach a list that has SIP accounts and no networks.",
         )
+
+
+def domain_networks(acls: Sequence[Acl]) -> Iterator[tuple[Network, int]]:
+    """The networks of a domain's lists, each with the bit of its list."""
+    return ((network, 1 << position) for position, acl in enumerate(acls) for network in acl.networks)
 
 
 def admits_any_source(acl: Acl) -> bool:

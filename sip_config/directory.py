@@ -6,16 +6,18 @@ from beginning to end.  Its memories of recent answers are bounded and hold noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-from sip_config.admission import DomainGate, admits_any_source, admitting_networks
+from sip_config.admission import DomainGate, admits_any_source, admitting_networks, domain_networks
 from sip_config.configuration import Configuration
 from sip_config.model import (
     Account,
     AccountId,
     Acl,
+    AclId,
     Callflow,
     Domain,
     DomainId,
@@ -24,7 +26,7 @@ from sip_config.model import (
     Pop,
     Region,
 )
-from sip_config.networks import NetworkTable, packed, parse_network
+from sip_config.networks import Network, NetworkTable, packed, parse_network
 
 DEFAULT_POPS: Final = (
     Pop(name="eu1", region=Region.EU),
@@ -37,6 +39,14 @@ DEFAULT_POPS: Final = (
 
 _SOURCES_REMEMBERED: Final = 65_536
 """About 8 MB; the table that every packet meets."""
+_STEP: Final = 2_000
+"""Networks that are taken in at a time, in about 2 ms."""
+_LARGE: Final = 100_000
+
+_ADMITS, _NAMED = 1, 2
+"""Bits of the table of sources."""
+_NAMES_FROM: Final = {4: 8, 6: 16}
+"""IP version -> the shortest prefix that names addresses; a wider network means everybody."""
 
 _GatewayTable = dict[str, tuple[Gateway, ...]]
 
@@ -61,7 +71,9 @@ class Directory:
         pops: Iterable[Pop] = DEFAULT_POPS,
         callflows: Iterable[Callflow] = (),
         version: int = 0,
+        compiled: bool = True,
     ) -> None:
+        """`compiled`: false leaves the tables of networks to `in_steps`."""
         self.base_domain = base_domain.lower().rstrip(".")
         self.pop = pop
         self.version = version
@@ -81,12 +93,23 @@ class Directory:
         self._gates: dict[DomainId, DomainGate] = {}
         self._shared_gateways, self._own_gateways = _gateway_tables(self.gateways)
         self._gateways_by_address = _gateways_by_address(self.gateways)
-        self._admits_any_source, self._sources = self._possible_sources()
+        self._sources = NetworkTable(remembered=_SOURCES_REMEMBERED)
+        self._admits_any_source = False
+        if compiled:
+            for _ in self._compile():
+                pass
 
     @classmethod
     def of(cls, configuration: Configuration, *, base_domain: str, pop: str, version: int = 0) -> Directory:
         """The directory of a configuration; the usual POPs when it names none."""
-        return cls(
+        return _last(cls.in_steps(configuration, base_domain=base_domain, pop=pop, version=version))
+
+    @classmethod
+    def in_steps(
+        cls, configuration: Configuration, *, base_domain: str, pop: str, version: int = 0
+    ) -> Generator[None, None, Directory]:
+        """As `of`, but yields again and again, so that a million networks keep nobody else waiting."""
+        directory = cls(
             base_domain=base_domain,
             pop=pop,
             accounts=configuration.accounts,
@@ -97,7 +120,10 @@ class Directory:
             pops=configuration.pops or DEFAULT_POPS,
             callflows=configuration.callflows,
             version=version,
+            compiled=False,
         )
+        yield from directory._compile()
+        return directory
 
     def domain_for_host(self, host: str) -> Domain | None:
         """The domain of a host name, ``<label>.<base>`` or ``<label>.<pop>.<base>``; case does not matter."""
@@ -177,20 +203,60 @@ class Directory:
         Says nothing about responses, nor about requests inside a call that the edge's own seal vouches
         for: those come from wherever the call went.
         """
-        return self._admits_any_source or self._sources.masks(address) != 0
+        return self._admits_any_source or self._sources.masks(address) & _ADMITS != 0
 
-    def _possible_sources(self) -> tuple[bool, NetworkTable]:
-        any_source = False
-        networks = []
+    def names(self, address: str) -> bool:
+        """Whether the configuration names this very source: a gateway, or in a network of an attached list.
+
+        Networks as wide as half the internet name nobody.
+        """
+        return self._sources.masks(address) & _NAMED != 0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are so many networks that the collector should not walk over them."""
+        return sum(len(acl.networks) for acl in self._acls.values()) > _LARGE
+
+    def _compile(self) -> Iterator[None]:
+        """Fills the table of sources, and compiles large gates, which a request should not wait for."""
+        yield from _added(self._sources, self._gateway_sources())
+        attached: dict[AclId, Acl] = {}
         for domain in self.domains.values():
-            for acl in self.acls_of(domain):
-                any_source = any_source or admits_any_source(acl)
-                if admitting_networks(acl):
-                    networks += list(acl.networks)
+            acls = self.acls_of(domain)
+            attached.update((acl.id, acl) for acl in acls)
+            if sum(len(acl.networks) for acl in acls) > _STEP:
+                table = NetworkTable()
+                yield from _added(table, domain_networks(acls))
+                self._gates[domain.id] = DomainGate(domain, acls, table)
+        for acl in attached.values():
+            self._admits_any_source = self._admits_any_source or admits_any_source(acl)
+            admits = _ADMITS if admitting_networks(acl) else 0
+            yield from _added(self._sources, ((entry, admits | _naming(entry)) for entry in acl.networks))
+
+    def _gateway_sources(self) -> Iterator[tuple[Network, int]]:
         for gateway in self.gateways:
             if packed(gateway.host) is not None:
-                networks.append(parse_network(gateway.host.partition("%")[0]))
-        return any_source, NetworkTable(((entry, 1) for entry in networks), remembered=_SOURCES_REMEMBERED)
+                yield parse_network(gateway.host.partition("%")[0]), _ADMITS | _NAMED
+
+
+def _naming(network: Network) -> int:
+    return _NAMED if network.prefixlen >= _NAMES_FROM[network.version] else 0
+
+
+def _added(table: NetworkTable, entries: Iterator[tuple[Network, int]]) -> Iterator[None]:
+    """Fills a table in steps."""
+    while some := list(islice(entries, _STEP)):
+        table.add(some)
+        yield
+
+
+def _last(steps: Generator[None, None, Directory]) -> Directory:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: Directory = done.value
+            return found
 
 
 def _gateway_tables(gateways: tuple[Gateway, ...]) -> tuple[_GatewayTable, dict[str, _GatewayTable]]:

@@ -79,10 +79,18 @@ def network_order(network: Network) -> tuple[int, int, int]:
 class NetworkTable:
     """Networks that each carry a bit mask; an address yields the or-ed masks of all that hold it."""
 
-    __slots__ = ("_lengths", "_remembered", "_seen")
+    __slots__ = ("_lengths", "_remembered", "_seen", "_tables")
 
-    def __init__(self, entries: Iterable[tuple[Network, int]], *, remembered: int = REMEMBERED) -> None:
-        tables: dict[int, dict[int, dict[int, int]]] = {32: {}, 128: {}}
+    def __init__(self, entries: Iterable[tuple[Network, int]] = (), *, remembered: int = REMEMBERED) -> None:
+        self._tables: dict[int, dict[int, dict[int, int]]] = {32: {}, 128: {}}
+        self._lengths: dict[int, tuple[tuple[int, dict[int, int]], ...]] = {32: (), 128: ()}
+        self._remembered = remembered
+        self._seen: dict[str, int] = {}
+        self.add(entries)
+
+    def add(self, entries: Iterable[tuple[Network, int]]) -> None:
+        """Takes in more networks, so that a large table can be made in steps."""
+        tables = self._tables
         for entry, mask in entries:
             network = unmapped(entry)
             width = network.max_prefixlen
@@ -91,8 +99,7 @@ class NetworkTable:
             value = int(network.network_address) >> shift
             values[value] = values.get(value, 0) | mask
         self._lengths = {width: tuple(by_shift.items()) for width, by_shift in tables.items()}
-        self._remembered = remembered
-        self._seen: dict[str, int] = {}
+        self._seen.clear()
 
     def masks(self, address: str) -> int:
         """The or-ed masks of every network that holds the address; 0 for none, or for no IP address."""

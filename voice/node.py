@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -137,7 +138,7 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     stack.push_async_callback(journal.close)
     told = journal if watch is None else _Watched(journal, watch)
     config = ConfigStore(database, media_folder=settings.media_directory, bells=bells)
-    current = _Current(await config.directory(base_domain=settings.base_domain, pop=settings.pop))
+    current = _Current(await _directory(config, settings))
     client = await stack.enter_async_context(SafeClient(client_settings(settings)))
     sounds = await stack.enter_async_context(SoundLibrary(sound_settings(settings), client))
     secrets = SigningKeys(database, time.time)
@@ -238,11 +239,19 @@ class _Current:
         """Loads each new version, whoever made it."""
         async for version in config.versions_after(self._directory.version):
             try:
-                self._directory = await config.directory(base_domain=settings.base_domain, pop=settings.pop)
+                self._directory = await _directory(config, settings)
             except StoreError as fault:
                 log.error("configuration %d could not be loaded, the one before stays: %s", version, fault)
             else:
                 log.info("configuration %d is in force", version)
+
+
+async def _directory(config: ConfigStore, settings: Settings) -> Directory:
+    directory = await config.directory(base_domain=settings.base_domain, pop=settings.pop)
+    if directory.is_large:
+        # Else each full collection stops the edge for half a second to look at a million networks.
+        gc.freeze()
+    return directory
 
 
 def _ended(task: asyncio.Task[None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sip_config.admission import Admitted
+from sip_config.configuration import Configuration
 from sip_config.directory import Directory
 from sip_config.model import (
     Account,
@@ -134,6 +135,48 @@ def test_a_list_of_sip_accounts_alone_lets_any_source_try() -> None:
         id=AclId("a"), account_id=ACME, name="a", sip_accounts=(SipAccount(id="s", username="u", ha1={}),)
     )
     assert directory(domains=[domain("acme", "a")], acls=[roaming]).could_admit("203.0.113.1")
+
+
+def test_a_source_is_named_by_a_gateway_and_by_an_attached_list_that_does_not_mean_everybody() -> None:
+    listed = ("192.0.2.0/24", "11.0.0.0/8", "2001:db8::/32", "0.0.0.0/0", "128.0.0.0/1", "::/0")
+    office = Acl(id=AclId("a"), account_id=ACME, name="a", networks=tuple(map(parse_network, listed)))
+    loose = Acl(id=AclId("b"), account_id=ACME, name="b", networks=(parse_network("203.0.113.0/24"),))
+    known = directory(
+        domains=[domain("acme", "a")],
+        acls=[office, loose],
+        gateways=[gateway("carrier", host="198.51.100.7")],
+    )
+    for source in ("192.0.2.1", "::ffff:192.0.2.1", "11.9.9.9", "2001:db8::5", "198.51.100.7"):
+        assert known.names(source), source
+    for source in ("203.0.113.1", "198.51.100.8", "2001:db9::5", "8.8.8.8", "nonsense"):
+        assert not known.names(source), source
+    assert known.could_admit("8.8.8.8"), "admitted by the list for everybody, and still not named"
+
+
+def test_a_large_directory_is_made_in_steps_and_answers_as_one_that_was_made_at_once() -> None:
+    networks = [parse_network(f"10.{high}.{low}.0/24") for high in range(30) for low in range(250)]
+    large = Acl(id=AclId("a"), account_id=ACME, name="a", networks=tuple(networks))
+    configuration = Configuration(domains=(domain("acme", "a"),), acls=(large,))
+    steps = Directory.in_steps(configuration, base_domain="sip.example.com", pop="eu1", version=7)
+    known: Directory | None = None
+    count = 0
+    while known is None:
+        try:
+            next(steps)
+            count += 1
+        except StopIteration as done:
+            known = done.value
+    assert count >= 2 * len(networks) // 2_000, "one pass for the table of sources, one for the domain's gate"
+    assert known.version == 7
+    at_once = Directory.of(configuration, base_domain="sip.example.com", pop="eu1")
+    for source in ("10.0.0.1", "10.29.249.255", "10.29.250.0", "10.30.0.0", "9.9.9.9"):
+        assert (
+            known.could_admit(source)
+            == at_once.could_admit(source)
+            == (source in ("10.0.0.1", "10.29.249.255"))
+        )
+        gates = [one.gate(one.domains[DomainId("acme")]) for one in (known, at_once)]
+        assert gates[0].by_source(source) == gates[1].by_source(source)
 
 
 def test_gateways_come_by_prefix_then_priority_then_name() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,28 @@ def declared(text: str, folder: Path, realm: str = REALM) -> Declaration:
     declaration = read_declaration(root, base_domain=realm, folder=folder, canonical=_as_it_is)
     faults.raise_if_any()
     return declaration
+
+
+async def test_many_networks_are_read_in_parts_and_come_out_in_order(
+    store: ConfigStore, database: Database, tmp_path: Path
+) -> None:
+    shuffled = [f"10.{high}.{low}.0/24" for low in range(60) for high in range(30)]
+    text = FILE.replace('networks = ["192.0.2.0/24", "2001:db8::/32"]', f"networks = {json.dumps(shuffled)}")
+    await store.apply(declared(text, tmp_path))
+    async with database.writing() as connection:
+        networks = schema.acl_networks
+        await connection.execute(
+            update(networks).where(networks.c.network == "10.7.7.0/24").values(network="nonsense")
+        )
+    directory = await store.directory(base_domain=REALM, pop="eu1")
+    domain = directory.domain_for_host(f"acme.{REALM}")
+    assert domain is not None
+    [office] = [acl for acl in directory.acls_of(domain) if acl.name == "office"]
+    assert office.networks == tuple(sorted(map(ip_network, {*shuffled} - {"10.7.7.0/24"})))
+    assert office.invalid_networks == ("nonsense",)
+    assert directory.could_admit("10.29.59.1")
+    assert directory.names("10.29.59.1")
+    assert not directory.names("10.7.7.1")
 
 
 async def test_what_is_applied_is_what_is_loaded(store: ConfigStore, tmp_path: Path) -> None:

@@ -60,9 +60,16 @@ class ConfigStore:
                 return await read_configuration(connection, realm), await _version(connection)
 
     async def directory(self, *, base_domain: str, pop: str) -> Directory:
-        """The snapshot that an edge of this POP asks."""
+        """The snapshot that an edge of this POP asks.  Made in steps, because that edge is at work."""
         configuration, version = await self.load(realm=base_domain)
-        return Directory.of(configuration, base_domain=base_domain, pop=pop, version=version)
+        steps = Directory.in_steps(configuration, base_domain=base_domain, pop=pop, version=version)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as done:
+                directory: Directory = done.value
+                return directory
+            await asyncio.sleep(0)
 
     async def version(self) -> int:
         """Counts the times that the configuration was changed."""

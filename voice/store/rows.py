@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
+from heapq import merge
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +42,11 @@ from sip_config.model import (
 )
 from sip_config.networks import Network, network_order, parse_network
 from voice.store import schema
+
+_NETWORKS_AT_A_TIME: Final = 500
+"""Read and parsed in 3 ms."""
+
+_Keyed = tuple[tuple[int, int, int], Network]
 
 _TABLES: Final[dict[type, Table]] = {
     Account: schema.accounts,
@@ -126,22 +136,16 @@ async def _acls(connection: AsyncConnection, realm: str) -> tuple[Acl, ...]:
             users[row["acl_id"]].append(user)
         else:
             unusable[row["acl_id"]].append(row["username"])
-    networks: dict[str, list[Network]] = defaultdict(list)
-    unreadable: dict[str, list[str]] = defaultdict(list)
-    for row in await _rows(connection, schema.acl_networks, "network"):
-        try:
-            networks[row["acl_id"]].append(parse_network(row["network"]))
-        except Unfit:
-            unreadable[row["acl_id"]].append(row["network"])
+    networks, unreadable = await _networks(connection)
     return tuple(
         [
             Acl(
                 id=AclId(row["id"]),
                 account_id=AccountId(row["account_id"]),
                 name=row["name"],
-                networks=tuple(sorted(networks[row["id"]], key=network_order)),
+                networks=networks[row["id"]],
                 sip_accounts=tuple(users[row["id"]]),
-                invalid_networks=tuple(unreadable[row["id"]]),
+                invalid_networks=tuple(sorted(unreadable[row["id"]])),
                 invalid_sip_accounts=tuple(unusable[row["id"]]),
                 certificates=row["certificates"],
                 origin=row["origin"],
@@ -149,6 +153,47 @@ async def _acls(connection: AsyncConnection, realm: str) -> tuple[Acl, ...]:
             for row in await _rows(connection, schema.acls, "name")
         ]
     )
+
+
+async def _networks(
+    connection: AsyncConnection,
+) -> tuple[Mapping[str, tuple[Network, ...]], Mapping[str, list[str]]]:
+    """The networks of each list in order, and those that cannot be read.
+
+    There may be a million, and calls in progress do not wait for them: they are read a few at a time, and
+    parsed when they are new.
+    """
+    runs: dict[str, list[list[_Keyed]]] = defaultdict(list)
+    unreadable: dict[str, list[str]] = defaultdict(list)
+    query = select(schema.acl_networks.c.acl_id, schema.acl_networks.c.network)
+    rows = await connection.stream(query.execution_options(yield_per=_NETWORKS_AT_A_TIME))
+    async for some in rows.partitions():
+        found: dict[str, list[_Keyed]] = defaultdict(list)
+        for acl_id, text in some:
+            try:
+                found[acl_id].append(_keyed(text))
+            except Unfit:
+                unreadable[acl_id].append(text)
+        for acl_id, run in found.items():
+            run.sort()
+            runs[acl_id].append(run)
+        await asyncio.sleep(0)
+    networks: dict[str, tuple[Network, ...]] = defaultdict(tuple)
+    for acl_id in list(runs):
+        merged = merge(*runs.pop(acl_id))
+        whole: list[Network] = []
+        while some_of_it := [network for _, network in islice(merged, _NETWORKS_AT_A_TIME)]:
+            whole += some_of_it
+            await asyncio.sleep(0)
+        networks[acl_id] = tuple(whole)
+    return networks, unreadable
+
+
+@lru_cache(maxsize=1_048_576)
+def _keyed(text: str) -> _Keyed:
+    """A network, and the key that sorts it.  Remembered: most are the same from one version to the next."""
+    network = parse_network(text)
+    return network_order(network), network
 
 
 async def _domains(connection: AsyncConnection) -> tuple[Domain, ...]:
