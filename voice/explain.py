@@ -1,4 +1,4 @@
-"""Which gates a request passed and which one refused it, in order, from what is on record.
+"""Why a call was refused or let in: the gates in order, from what is on record; and what would happen now.
 
 The gates always run in the order of `voice.records.Gate`, so the one that refused says that those before
 it let the request pass and that those after it were not asked.
@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sip_config.admission import Admitted, Refused
+from sip_config.directory import Directory
+from sip_config.model import Domain
 from voice.records import Gate
 
 PASSED: Final = "passed"
@@ -81,3 +84,59 @@ def _passed(gate: Gate, facts: Mapping[str, object]) -> GateVerdict:
         case _:
             entry = _ALWAYS[gate]
     return GateVerdict(gate=gate, verdict=PASSED, entry=entry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainVerdict:
+    """What one domain says of a source address, as it is configured now."""
+
+    domain: str
+    verdict: str
+    entry: str
+    remedy: str
+    """What to change; empty when the address is let in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceVerdict:
+    """What would become of a call from an address, as it is configured now."""
+
+    verdict: str
+    """Of the gate before the parser: ``passed`` or ``refused``."""
+    entry: str
+    gateway: str | None
+    """The gateway that has this address: calls to numbers are taken from it."""
+    domains: tuple[DomainVerdict, ...]
+    """Those that would let it in first."""
+    more: int
+    """Domains beyond those."""
+
+
+def source_now(directory: Directory, address: str, *, most: int) -> SourceVerdict:
+    """What the configuration says of a source.  `address`: an IP address."""
+    gateway = directory.gateway_for_source(address)
+    possible = directory.could_admit(address)
+    judged = sorted(
+        (_judged(directory, domain, address) for domain in directory.domains.values()),
+        key=lambda one: (one.verdict == REFUSED, one.domain),
+    )
+    return SourceVerdict(
+        verdict=PASSED if possible else REFUSED,
+        entry=_ALWAYS[Gate.SOURCE] if possible else "no access control list admits the address",
+        gateway=gateway.name if gateway else None,
+        domains=tuple(judged[:most]),
+        more=max(0, len(judged) - most),
+    )
+
+
+def _judged(directory: Directory, domain: Domain, address: str) -> DomainVerdict:
+    remedy = ""
+    judgement = directory.gate(domain).by_source(address)
+    if isinstance(judgement, Refused):
+        verdict, entry, remedy = REFUSED, judgement.rule, judgement.remedy
+    elif isinstance(judgement, Admitted):
+        verdict, entry = PASSED, f"access control list {judgement.acl.name}"
+    else:
+        names = ", ".join(acl.name for acl in judgement.acls)
+        verdict, entry = "digest needed", f"access control list {names}"
+    return DomainVerdict(domain=domain.label, verdict=verdict, entry=entry, remedy=remedy)

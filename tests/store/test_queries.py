@@ -65,7 +65,7 @@ def _records() -> list[Record]:
             rule=str(number),
             remedy="m",
             sip_status=403,
-            source_address=f"192.0.2.{number % 2}",
+            source_address=f"192.0.2.{number % 2}:5060",
             account_id="a1" if number else None,
             domain="acme" if number else None,
         )
@@ -107,5 +107,5 @@ async def test_refusals_newest_first_and_chosen(database: Database) -> None:
     assert [refusal.rule for refusal in await list_refusals(database, limit=2)] == ["3", "2"]
     assert [refusal.rule for refusal in await list_refusals(database, limit=9, gate="domain")] == ["0"]
     assert len(await list_refusals(database, limit=9, account="acme")) == 3
-    assert len(await list_refusals(database, limit=9, domain="acme", source_address="192.0.2.1")) == 2
+    assert len(await list_refusals(database, limit=9, domain="acme", source="192.0.2.1")) == 2
     assert len(await list_refusals(database, limit=9, since=2.0)) == 2

@@ -25,7 +25,7 @@ def refusals(
     found = with_database(
         settings_of(config),
         lambda database: list_refusals(
-            database, limit=limit, account=account, domain=domain, gate=gate, source_address=source
+            database, limit=limit, account=account, domain=domain, gate=gate, source=source
         ),
     )
     if as_json:

@@ -13,6 +13,7 @@ from sqlalchemy import Select, Table, func, select
 
 from voice.store.database import Database
 from voice.store.listing import Found, Window, page
+from voice.store.queries import from_address
 from voice.store.schema import calls, events, refusals
 
 
@@ -23,7 +24,8 @@ class RefusalFilter:
     account_id: str | None = None
     domain: str | None = None
     """A label."""
-    source_address: str | None = None
+    source: str | None = None
+    """An IP address, by whichever port, or address:port."""
     gate: str | None = None
     since: float | None = None
     """Seconds since the epoch."""
@@ -44,10 +46,12 @@ async def refusals_page(database: Database, wanted: RefusalFilter, window: Windo
     equal = {
         "account_id": wanted.account_id,
         "domain": wanted.domain,
-        "source_address": wanted.source_address,
         "gate": wanted.gate,
     }
-    return await page(database, _where(refusals, equal, wanted.since), refusals, refusals.c.at, window)
+    query = _where(refusals, equal, wanted.since)
+    if wanted.source is not None:
+        query = query.where(from_address(refusals.c.source_address, wanted.source))
+    return await page(database, query, refusals, refusals.c.at, window)
 
 
 async def events_page(database: Database, wanted: EventFilter, window: Window) -> Found:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voice.store import schema
@@ -147,8 +147,13 @@ async def list_calls(
     account: str | None = None,
     status: str | None = None,
     since: float | None = None,
+    sip_call_id: str | None = None,
+    source: str | None = None,
 ) -> tuple[CallRow, ...]:
-    """The latest calls, newest first; `account` is a name, `since` the earliest beginning."""
+    """The latest calls, newest first; `account` is a name, `since` the earliest beginning.
+
+    `source`: the IP address that they came from, by whichever port.
+    """
     table = schema.calls
     query = _with_account(table).order_by(table.c.started_at.desc(), table.c.id).limit(limit)
     if account is not None:
@@ -157,6 +162,10 @@ async def list_calls(
         query = query.where(table.c.status == status)
     if since is not None:
         query = query.where(table.c.started_at >= since)
+    if sip_call_id is not None:
+        query = query.where(table.c.sip_call_id == sip_call_id)
+    if source is not None:
+        query = query.where(from_address(table.c.source_address, source))
     with database.errors():
         async with database.reading() as connection:
             return await _read(connection, query, CallRow)
@@ -202,13 +211,14 @@ async def list_refusals(
     account: str | None = None,
     domain: str | None = None,
     gate: str | None = None,
-    source_address: str | None = None,
+    source: str | None = None,
+    sip_call_id: str | None = None,
     since: float | None = None,
 ) -> tuple[RefusalRow, ...]:
-    """The latest refusals, newest first."""
+    """The latest refusals, newest first; `source` is an IP address, by whichever port, or address:port."""
     table = schema.refusals
     query = _with_account(table).order_by(table.c.at.desc(), table.c.id.desc()).limit(limit)
-    wanted = {"domain": domain, "gate": gate, "source_address": source_address}
+    wanted = {"domain": domain, "gate": gate, "sip_call_id": sip_call_id}
     for name, value in wanted.items():
         if value is not None:
             query = query.where(table.c[name] == value)
@@ -216,9 +226,19 @@ async def list_refusals(
         query = query.where(schema.accounts.c.name == account)
     if since is not None:
         query = query.where(table.c.at >= since)
+    if source is not None:
+        query = query.where(from_address(table.c.source_address, source))
     with database.errors():
         async with database.reading() as connection:
             return await _read(connection, query, RefusalRow)
+
+
+def from_address(column: ColumnElement[str], source: str) -> ColumnElement[bool]:
+    """Whether an ``address:port`` is of this address, or this very one."""
+    # The text of one IPv6 address can begin another's; behind the whole address there is one colon more.
+    colons = func.length(column) - func.length(func.replace(column, ":", ""))
+    whole = and_(column.startswith(f"{source}:", autoescape=True), colons == source.count(":") + 1)
+    return or_(column == source, whole)
 
 
 def _with_account(table: Table) -> Select[Any]:

@@ -73,7 +73,7 @@ class _History:
         wanted = RefusalFilter(
             account_id=request.account,
             domain=_lower(query.optional("domain", text())),
-            source_address=query.optional("source", text()),
+            source=query.optional("source", text()),
             gate=query.optional("gate", text()),
             since=query.optional("since", timestamp),
         )
