@@ -28,3 +28,7 @@ WEIGHT: Final = Whole(least=0, most=65_535)
 
 LONGEST_WEB_ADDRESS: Final = 2_000
 """Characters."""
+
+MOST_VERIFIED_NUMBERS: Final = 1_000
+MOST_NUMBER_RANGES: Final = 100
+"""Of one account, both asked for every call."""

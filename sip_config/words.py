@@ -16,6 +16,7 @@ _LABEL: Final = re.compile(r"[0-9A-Za-z]{1,63}")
 _HOST_LABEL: Final = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?")
 _FILE_NAME: Final = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_. -]{0,127}")
 _DIGITS: Final = re.compile(r"[0-9]{0,15}")
+_NUMBER_RANGE: Final = re.compile(r" *(\+[0-9]{7,15}) *- *(\+[0-9]{7,15}) *")
 _LONGEST_NAME: Final = 64
 _LONGEST_HOST: Final = 253
 
@@ -73,6 +74,23 @@ def own_number(text: str) -> str:
     if not looks_complete(number):
         raise Unfit(f"{quoted(text)} is too short or too long for its country.", "Count its digits.")
     return number
+
+
+def number_range(text: str) -> str:
+    """``+31201234500-+31201234599``: E.164 numbers from the first to the last."""
+    match = _NUMBER_RANGE.fullmatch(text)
+    if match is None:
+        raise Unfit(
+            f"{quoted(text)} is no range of numbers.",
+            'Write the first and the last one, such as "+31201234500-+31201234599".',
+        )
+    first, last = own_number(match[1]), own_number(match[2])
+    if len(first) != len(last) or first > last:
+        raise Unfit(
+            f"{quoted(text)} does not lead from a number to a later one.",
+            "Write the lower number first, and both with as many digits.",
+        )
+    return f"{first}-{last}"
 
 
 def country(text: str) -> str:

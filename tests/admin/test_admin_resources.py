@@ -53,6 +53,28 @@ async def test_an_account_changes_its_fallback_but_not_its_limits(api: World) ->
     assert "fallbackCallflowId" in problems(answer)
 
 
+async def test_what_an_account_may_show_of_its_callers_is_the_operators_to_say(api: World) -> None:
+    assert (await api.ask("PUT", f"/accounts/{ACME}", {"identity": {"others": "pass"}})).status == 401
+    given = {
+        "country": "NL",
+        "callerId": NUMBER,
+        "verified": ["+442079460000", "+31101234567"],
+        "ranges": ["+31201234500-+31201234599"],
+        "others": "refuse",
+    }
+    answer = await api.ask("PUT", f"/accounts/{ACME}", {"identity": given}, key="operator")
+    assert answer.json["identity"] == {**given, "verified": ["+31101234567", "+442079460000"]}
+    answer = await api.ask("PUT", f"/accounts/{ACME}", {"identity": {"others": "replace"}}, key="operator")
+    assert answer.json["identity"]["ranges"] == ["+31201234500-+31201234599"]
+    (stored,) = [account for account in (await configured(api)).accounts if account.id == ACME]
+    assert stored.identity.allows("+31201234550")
+    assert stored.identity.others == "replace"
+    answer = await api.ask(
+        "PUT", f"/accounts/{ACME}", {"identity": {"ranges": ["+31-+32"], "country": "Mars"}}, key="operator"
+    )
+    assert set(problems(answer)) == {"identity/ranges/0", "identity/country"}
+
+
 async def test_lists_have_the_envelope_and_links_of_the_rest_api(api: World) -> None:
     answer = await api.ask("GET", "/v1/accounts/?limit=1&offset=1", key="operator")
     assert answer.status == 200

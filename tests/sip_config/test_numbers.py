@@ -84,3 +84,52 @@ def test_numbers_of_an_unused_length_are_dialled_but_not_configured() -> None:
     assert short == "+120255501"
     assert not looks_complete(short)
     assert looks_complete(normalise("+31201234567"))
+
+
+@pytest.mark.parametrize(
+    ("country", "dialled", "number"),
+    [
+        ("NL", "0201234567", "+31201234567"),
+        ("NL", "020-123 45 67", "+31201234567"),
+        ("NL", "0031201234567", "+31201234567"),
+        ("NL", "+442079460000", "+442079460000"),
+        # Trunks send E.164 without its plus sign: only a trunk prefix makes a number a national one.
+        ("NL", "442079460000", "+442079460000"),
+        ("NL", "201234567", "+201234567"),
+        ("DE", "0301234567", "+49301234567"),
+        ("IT", "0669812345", "+390669812345"),
+        ("HU", "0612345678", "+3612345678"),
+        ("RU", "84951234567", "+74951234567"),
+        ("US", "(415) 555-1234", "+14155551234"),
+        ("US", "14155551234", "+14155551234"),
+        ("US", "01131201234567", "+31201234567"),
+        ("US", "31201234567", "+31201234567"),
+        ("DK", "20123456", "+4520123456"),
+        ("ES", "912345678", "+34912345678"),
+        ("AU", "001131201234567", "+31201234567"),
+        ("AU", "0061212345678", "+61212345678"),
+        ("JP", "01081312345678", "+81312345678"),
+    ],
+)
+def test_national_formats_are_those_of_the_country(country: str, dialled: str, number: str) -> None:
+    assert normalise(dialled, country) == number
+
+
+def test_without_a_country_a_national_number_is_none() -> None:
+    with pytest.raises(NumberFault, match="lacks its country code"):
+        normalise("0201234567")
+
+
+@pytest.mark.parametrize("text", ["112", "0", "00", "02012345678901234", "*21#"])
+def test_what_is_no_number_abroad_is_none_at_home_either(text: str) -> None:
+    with pytest.raises(NumberFault):
+        normalise(text, "NL")
+
+
+@given(st.text("0123456789+- ", max_size=20), st.sampled_from(["NL", "US", "IT", "AU", "RU", "DK"]))
+def test_a_number_dialled_in_a_country_is_e164_whatever_was_dialled(text: str, country: str) -> None:
+    try:
+        number = normalise(text, country)
+    except NumberFault:
+        return
+    assert normalise(number) == number
