@@ -11,6 +11,7 @@ from voice.records import Gate
 from voice.sip.errors import SipParseError
 from voice.sip.message import Request
 
+_PARSE_CAUSES: Final = {414: "uri-too-long", 416: "uri-scheme", 505: "sip-version", 513: "too-large"}
 _MAX_OPTIONS: Final = 16
 """Option tags of a Proxy-Require that are repeated in Unsupported."""
 
@@ -97,7 +98,7 @@ def unreadable(error: SipParseError) -> Verdict:
     return Verdict(
         status=error.status,
         gate=Gate.PARSE,
-        cause="malformed",
+        cause=_PARSE_CAUSES.get(error.status, "malformed"),
         rule=error.header or "message",
         remedy=f"The request does not follow RFC 3261: {said[:200]}. Correct what sends it.",
         reason=said[:80] if error.status == 400 else None,
