@@ -140,6 +140,14 @@ class DomainGate:
             self._outcomes[fitting] = outcome
         return self._refusal(source) if outcome is None else outcome
 
+    def named(self, acl: str, username: str) -> Admitted | None:
+        """What another POP admitted, by the names that it gave; None: this one knows no such list."""
+        for entry, users in self._lists:
+            if entry.name == acl:
+                found = users.get(username, ())
+                return Admitted(acl=entry, credential=found[0] if found else None)
+        return None
+
     def _outcome(self, fitting: int) -> Admitted | NeedsDigest | None:
         digest_lists = []
         for position, (acl, users) in enumerate(self._lists):

@@ -27,6 +27,7 @@ from sip_config.model import (
     Region,
 )
 from sip_config.networks import Network, NetworkTable, packed, parse_network
+from sip_config.words import host_and_port
 
 DEFAULT_POPS: Final = (
     Pop(name="eu1", region=Region.EU),
@@ -135,6 +136,9 @@ class Directory:
             return None
         return self._domains_by_label.get(label)
 
+    def domain_for_label(self, label: str) -> Domain | None:
+        return self._domains_by_label.get(label.lower())
+
     def pop_for_host(self, host: str) -> Pop | None:
         """The POP that a host name binds its calls to (``<label>.<pop>.<base>``); None: not bound to one."""
         name = host.lower().rstrip(".")
@@ -237,6 +241,11 @@ class Directory:
         for gateway in self.gateways:
             if packed(gateway.host) is not None:
                 yield parse_network(gateway.host.partition("%")[0]), _ADMITS | _NAMED
+        for pop in self.pops.values():
+            # Other POPs ask whether this one lives, and relay calls to it.
+            host = _literal_host(pop)
+            if host is not None:
+                yield parse_network(host.partition("%")[0]), _ADMITS | _NAMED
 
 
 def _naming(network: Network) -> int:
@@ -257,6 +266,14 @@ def _last(steps: Generator[None, None, Directory]) -> Directory:
         except StopIteration as done:
             found: Directory = done.value
             return found
+
+
+def _literal_host(pop: Pop) -> str | None:
+    """The IP address of a POP's edge; None: it has none, or is known by name."""
+    if pop.address is None:
+        return None
+    host, _ = host_and_port(pop.address)
+    return None if packed(host) is None else host
 
 
 def _gateway_tables(gateways: tuple[Gateway, ...]) -> tuple[_GatewayTable, dict[str, _GatewayTable]]:

@@ -24,11 +24,11 @@ _ALWAYS: Final = {
     Gate.SOURCE: "an access control list or gateway could admit it",
     Gate.PARSE: "follows RFC 3261",
     Gate.REQUEST: "a request that a proxy may take on",
+    Gate.POP: "this point of presence",
     Gate.IDENTITY: "may show the caller that it names",
     Gate.MEDIA: "sound as the trunk wants it",
     Gate.LIMITS: "within all limits",
     Gate.ROUTE: "something answers it",
-    Gate.POP: "this point of presence",
     Gate.POOL: "a call process was free",
 }
 """What a gate that passed a request says when no entry of the configuration decided."""

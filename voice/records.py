@@ -42,13 +42,14 @@ class Gate(StrEnum):
     DOMAIN = "domain"
     ACL = "acl"
     DIGEST = "digest"
+    POP = "pop"
+    """Is there a POP that handles it?  The gates after this one are that POP's."""
     IDENTITY = "identity"
     """May the account show who it says is calling?"""
     MEDIA = "media"
     """Is the sound encrypted as the trunk wants it?"""
     LIMITS = "limits"
     ROUTE = "route"
-    POP = "pop"
     POOL = "pool"
 
 

@@ -13,6 +13,7 @@ from sip_config.directory import Directory
 from sip_config.model import Transport
 from voice.edge.core.doors import INSIDE, Door, Doors
 from voice.edge.core.limits import OverLimit
+from voice.edge.core.liveness import PopReport
 from voice.edge.core.proxy import Proxy
 from voice.edge.core.wishes import AddressesWanted, SeatWanted, Wish
 from voice.edge.resolve import Resolver, Unresolvable
@@ -46,6 +47,8 @@ class EdgeSnapshot:
     stray_responses: int
     server_transactions: int
     client_transactions: int
+    pops: tuple[PopReport, ...]
+    """The points of presence, as this edge sees them."""
     bugs: int
 
 
@@ -138,6 +141,8 @@ class Edge:
                 self._received_inside if index == INSIDE else self._started.receive, self._after, self._clock
             )
         await self._streams.serve()
+        self._started.liveness.begin(self._clock())
+        self._after()
         _spare_the_collector()
 
     async def stop(self) -> None:
@@ -205,6 +210,7 @@ class Edge:
             stray_responses=proxy.strays,
             server_transactions=servers,
             client_transactions=clients,
+            pops=proxy.liveness.report(self._directory()),
             bugs=proxy.bugs,
         )
 

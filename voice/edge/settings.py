@@ -41,6 +41,22 @@ class StreamLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PopRelay:
+    """Relaying calls to the edges of other POPs, and knowing which of them live."""
+
+    key: bytes | None = None
+    """32 secret bytes, the same for all POPs; None: nothing is relayed."""
+    interval_seconds: float = 1.0
+    """Between two OPTIONS to a POP."""
+    misses_until_down: int = 2
+    """OPTIONS in a row without an answer after which a POP gets no new calls."""
+    answers_until_up: int = 3
+    """Answers in a row after which it gets calls again."""
+    silence_seconds: float = 1.0
+    """Without a response to a relayed INVITE for so long, the next POP is tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """Settings of one edge.  Seconds, unless a name says otherwise."""
 
@@ -70,3 +86,4 @@ class EdgeSettings:
     receive_buffer_bytes: int = 4_194_304
     """Asked of the system for UDP sockets; it may grant less (``net.core.rmem_max``)."""
     streams: StreamLimits = field(default_factory=StreamLimits)
+    relay: PopRelay = field(default_factory=PopRelay)

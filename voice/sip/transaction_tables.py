@@ -151,6 +151,7 @@ _NON_INVITE_CLIENT: Final[dict[State, Row]] = {
         Event.TIMER_E: _same(_TRYING, Action.SEND_REQUEST),
         Event.TIMER_F: _TIMED_OUT,
         Event.ABANDON: _same(_TRYING, Action.STOP_RESENDING),
+        Event.FORGET: _END,
         Event.PROVISIONAL: Transition(_PROCEEDING, (Action.DELIVER,)),
         Event.SUCCESS: Transition(_COMPLETED, (Action.DELIVER,)),
         Event.FAILURE: Transition(_COMPLETED, (Action.DELIVER,)),
@@ -160,6 +161,7 @@ _NON_INVITE_CLIENT: Final[dict[State, Row]] = {
         Event.TIMER_E: _same(_PROCEEDING, Action.SEND_REQUEST),
         Event.TIMER_F: _TIMED_OUT,
         Event.ABANDON: _same(_PROCEEDING, Action.STOP_RESENDING),
+        Event.FORGET: _END,
         Event.PROVISIONAL: _same(_PROCEEDING, Action.DELIVER),
         Event.SUCCESS: Transition(_COMPLETED, (Action.DELIVER,)),
         Event.FAILURE: Transition(_COMPLETED, (Action.DELIVER,)),
@@ -167,6 +169,7 @@ _NON_INVITE_CLIENT: Final[dict[State, Row]] = {
     },
     _COMPLETED: {
         Event.ABANDON: _same(_COMPLETED),
+        Event.FORGET: _same(_COMPLETED),
         Event.PROVISIONAL: _same(_COMPLETED),
         Event.SUCCESS: _same(_COMPLETED),
         Event.FAILURE: _same(_COMPLETED),

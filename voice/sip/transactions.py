@@ -174,7 +174,7 @@ class ClientTransaction(_Transaction):
         self._layer.abandon(self, now)
 
     def forget(self, now: float) -> None:
-        """Ends an INVITE transaction whose final response will not come."""
+        """Ends a transaction whose final response will not come, or is not waited for."""
         self._layer.forget_client(self, now)
 
 

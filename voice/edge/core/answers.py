@@ -6,7 +6,8 @@ retransmission gets the same one (RFC 3261 section 8.2.7).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -18,6 +19,7 @@ from voice.sip.flow import Flow
 from voice.sip.headers import printable
 from voice.sip.message import Request
 from voice.sip.respond import make_response
+from voice.sip.transactions import ServerTransaction
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE"
 MAX_RECORDED_CHARS = 256
@@ -46,6 +48,7 @@ class Answers:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._through: tuple[ServerTransaction, float] | None = None
         self._tag_key = blake2b(kernel.settings.digest_secret, digest_size=32, person=b"to tag").digest()
 
     def send(
@@ -59,7 +62,20 @@ class Answers:
         """A stateless response; none to an ACK."""
         if request.method != "ACK":
             response = make_response(request, status, reason, to_tag=self.tag(request), headers=headers)
-            self._kernel.send(response, reply_flow(request, source))
+            if self._through is not None:
+                server, now = self._through
+                server.respond(response, now)
+            else:
+                self._kernel.send(response, reply_flow(request, source))
+
+    @contextmanager
+    def through(self, server: ServerTransaction, now: float) -> Iterator[None]:
+        """What is sent meanwhile answers a request that has a transaction already."""
+        self._through = server, now
+        try:
+            yield
+        finally:
+            self._through = None
 
     def refuse(self, request: Request, source: Flow, verdict: Verdict, now: float) -> None:
         """Answers with the verdict and leaves a record of it."""

@@ -14,6 +14,7 @@ from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
 from voice.edge.core.limits import LiveCall, OverLimit
+from voice.edge.core.pops import ELSEWHERE
 from voice.edge.core.targets import Hop, Target, caller_of, gateway_hop
 from voice.edge.core.tokens import DialogToken, ids_of
 from voice.edge.core.wishes import SeatWanted
@@ -68,7 +69,7 @@ class Calls:
                 sip_account=admission.sip_account.username if admission.sip_account else None,
                 number_id=number.id if number else None,
                 sip_call_id=printable(request.call_id[:256]),
-                source_address=f"{source.host}:{source.port}",
+                source_address=admission.came_from or f"{source.host}:{source.port}",
                 callflow_id=flow.id if flow else None,
                 node=kernel.settings.node if isinstance(route, RunCallflow) else None,
             )
@@ -216,10 +217,13 @@ class Calls:
             invite.begin([Target(name=admission.destination, hops=[hop])], later)
 
         def full(problem: str, retry_after: int, later: float) -> None:
-            refused(problem, "pool-full", "call pool", (("Retry-After", str(retry_after)),), later)
+            # To another POP that relayed the call: it may try a third.
+            when = ELSEWHERE if admission.came_from else str(retry_after)
+            refused(problem, "pool-full", "call pool", (("Retry-After", when),), later)
 
         def failed(problem: str, later: float) -> None:
-            refused(problem, "pool-failed", "call pool failed", (), later)
+            headers = (("Retry-After", ELSEWHERE),) if admission.came_from else ()
+            refused(problem, "pool-failed", "call pool failed", headers, later)
 
         def refused(
             problem: str, cause: str, rule: str, headers: tuple[tuple[str, str], ...], later: float

@@ -1,7 +1,9 @@
-"""The gates that an INVITE from outside passes, in one order: domain, ACL, digest, limits, route.
+"""The gates that an INVITE from outside passes, in one order: domain, ACL, digest, then limits, route.
 
 Bans and the source come before (`voice.edge.core.sources`), then the parser.  The first gate that
-refuses answers and leaves the record; a challenge is not a refusal.
+refuses answers and leaves the record; a challenge is not a refusal.  Between digest and limits stands the
+choice of the POP (`voice.edge.core.pop_relay`): who a caller is, is asked where the call came in; limits
+count and routes are found where it is handled.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from sip_config.numbers import NumberFault, normalise
 from sip_config.routing import Route, route_call, route_from_gateway
 from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.kernel import Kernel
+from voice.edge.core.relay_token import RelayToken
 from voice.records import Gate
 from voice.sip.challenger import Challenger, Outcome
 from voice.sip.flow import Flow
@@ -37,6 +40,8 @@ class Admission:
     e164: str | None
     route: Route
     directory: Directory
+    came_from: str | None = None
+    """The caller's address, when another POP relayed the call."""
 
     @property
     def acl_name(self) -> str | None:
@@ -46,6 +51,20 @@ class Admission:
     def sip_account(self) -> SipAccount | None:
         credential = self.admitted.credential if self.admitted else None
         return credential.sip_account if credential else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetIn:
+    """An INVITE whose caller is known: what it asks for is not decided yet."""
+
+    directory: Directory
+    account: Account | None = None
+    """None: a carrier delivers the call, and whose it is follows from the number."""
+    domain: Domain | None = None
+    admitted: Admitted | None = None
+    gateway: Gateway | None = None
+    came_from: str | None = None
+    """The caller's address, as the POP saw it that relayed the call; None: it came here itself."""
 
 
 class Gates:
@@ -59,32 +78,50 @@ class Gates:
             realm=settings.base_domain, secret=settings.digest_secret, salt=os.urandom(4)
         )
 
-    def admit(self, request: Request, source: Flow, now: float) -> Admission | None:
-        """None: it was answered, by a refusal or by a challenge."""
+    def let_in(self, request: Request, source: Flow, now: float) -> LetIn | None:
+        """Who is calling; None: it was answered, by a refusal or by a challenge."""
         directory = self._kernel.directory()
         host = request.sip_uri.host
         domain = directory.domain_for_host(host)
         if domain is None:
             gateway = directory.gateway_for_source(source.host)
             if gateway is not None:
-                return self._from_gateway(request, source, directory, gateway, now)
-            remedy = (
-                f"{printable(host[:80])} is no domain of this platform: call "
-                f"sip:NUMBER@LABEL.{directory.base_domain} with the label of your domain."
-            )
-            # The rule names no host: a flood of guessed names is one flood.
-            refused = Refused(cause="unknown-domain", rule="unknown domain", remedy=remedy)
-            return self._refused(request, source, Gate.DOMAIN, refused, 404, now)
-        account = directory.account(domain.account_id)
+                return LetIn(directory=directory, gateway=gateway)
+            self._unknown_domain(request, source, directory, now)
+            return None
+        account = self._account_of(request, source, directory, domain, now)
         if account is None:
-            refused = Refused(
-                cause="domain-without-account",
-                rule=f"domain {domain.label}: no account",
-                remedy=f"The account of domain {domain.label} is gone: remove the domain as well.",
-            )
-            return self._refused(request, source, Gate.DOMAIN, refused, 404, now, domain)
+            return None
         admitted = self._admitted(request, source, directory, domain, now)
-        if admitted is None or not self._within_limits(request, source, account, domain, now, admitted):
+        if admitted is None:
+            return None
+        return LetIn(directory=directory, account=account, domain=domain, admitted=admitted)
+
+    def let_in_elsewhere(self, request: Request, source: Flow, token: RelayToken, now: float) -> LetIn | None:
+        """Who is calling, as the POP says that asked; None: it was answered."""
+        directory = self._kernel.directory()
+        domain = directory.domain_for_label(token.domain)
+        if domain is None:
+            self._unknown_domain(request, source, directory, now)
+            return None
+        account = self._account_of(request, source, directory, domain, now)
+        if account is None:
+            return None
+        admitted = directory.gate(domain).named(token.acl, token.sip_account)
+        came_from = f"{token.source_host}:{token.source_port}"
+        return LetIn(
+            directory=directory, account=account, domain=domain, admitted=admitted, came_from=came_from
+        )
+
+    def settle(self, request: Request, source: Flow, let_in: LetIn, now: float) -> Admission | None:
+        """Whether the call is within its limits, and where it goes; None: it was refused."""
+        directory, admitted = let_in.directory, let_in.admitted
+        account, domain = let_in.account, let_in.domain
+        if let_in.gateway is not None:
+            return self._from_gateway(request, source, directory, let_in.gateway, now)
+        assert account is not None
+        assert domain is not None
+        if not self._within_limits(request, source, account, domain, now, admitted):
             return None
         destination, e164 = _dialled(request)
         route = route_call(directory, domain, e164)
@@ -98,7 +135,30 @@ class Gates:
             e164=e164,
             route=route,
             directory=directory,
+            came_from=let_in.came_from,
         )
+
+    def _unknown_domain(self, request: Request, source: Flow, directory: Directory, now: float) -> None:
+        remedy = (
+            f"{printable(request.sip_uri.host[:80])} is no domain of this platform: call "
+            f"sip:NUMBER@LABEL.{directory.base_domain} with the label of your domain."
+        )
+        # The rule names no host: a flood of guessed names is one flood.
+        refused = Refused(cause="unknown-domain", rule="unknown domain", remedy=remedy)
+        self._refused(request, source, Gate.DOMAIN, refused, 404, now)
+
+    def _account_of(
+        self, request: Request, source: Flow, directory: Directory, domain: Domain, now: float
+    ) -> Account | None:
+        account = directory.account(domain.account_id)
+        if account is None:
+            refused = Refused(
+                cause="domain-without-account",
+                rule=f"domain {domain.label}: no account",
+                remedy=f"The account of domain {domain.label} is gone: remove the domain as well.",
+            )
+            self._refused(request, source, Gate.DOMAIN, refused, 404, now, domain)
+        return account
 
     def _from_gateway(
         self, request: Request, source: Flow, directory: Directory, gateway: Gateway, now: float

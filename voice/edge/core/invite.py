@@ -13,6 +13,7 @@ from voice.edge.core.gateway_auth import answered_challenge
 from voice.edge.core.kernel import Alarm, Kernel, new_id
 from voice.edge.core.legs import Leg
 from voice.edge.core.orphans import hang_up
+from voice.edge.core.pops import says_elsewhere
 from voice.edge.core.relay import destination
 from voice.edge.core.targets import Hop, Target
 from voice.edge.core.tokens import ids_of
@@ -32,6 +33,8 @@ class Kind(Enum):
     DIAL = "dial"
     """From a call process to whoever its callflow dials."""
     IN_DIALOG = "in dialog"
+    POP = "pop"
+    """To another POP, which handles the call and keeps its records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,8 @@ class CallFacts:
     cseq_delta: int = 0
     routes: tuple[str, ...] = ()
     """Routes beyond the edge, in a dialog."""
+    untaken: Callable[[float], None] | None = None
+    """Called in place of an answer when no POP took the call: its sender still waits for one."""
 
 
 class Invite:
@@ -79,12 +84,13 @@ class Invite:
         self._finals: list[Final] = []
         self._cancelled: Final | None = None
         self._answered = False
+        self._handed_on = False
         server.owner = self
 
     @property
     def decided(self) -> bool:
         """Whether nothing more can be begun: it was answered, cancelled or refused."""
-        return self._answered or self._cancelled is not None or self.server.answered
+        return self._answered or self._handed_on or self._cancelled is not None or self.server.answered
 
     def begin(
         self,
@@ -139,7 +145,7 @@ class Invite:
             if status in (401, 407) and self._answer_challenge(branch, response, now):
                 return
             assert branch.passage is not None
-            final = branch.end_as or _final_of(branch, response, branch.passage, source)
+            final = branch.end_as or self._final_of(branch, response, branch.passage, source)
             self._tell_leg(branch, response, now)
             self.branch_failed(branch, final, now)
 
@@ -150,10 +156,13 @@ class Invite:
         if branch.leg is not None:
             branch.leg.responded(final.status, final.reason, now)
         branch.finish()
+        if branch.hop.pop is not None and final.came is not None:
+            # What the POP says that handled the call; that others did not take it says nothing.
+            self._finals.clear()
         self._finals.append(final)
         if final.status >= 600:
             self._give_up_others(final, now)
-        elif _may_fail_over(final) and branch.end_as is None and not self.decided:
+        elif _may_fail_over(branch, final) and branch.end_as is None and not self.decided:
             if branch.flows:
                 self._begin_branch(branch.target, branch.hop, branch.flows, now)
             else:
@@ -242,7 +251,9 @@ class Invite:
             cseq_delta=cseq_delta,
             shown=branch.hop.shown,
         )
-        request, via_branch = passage.forward(branch.hop.uri, self.facts.routes, now, credentials)
+        request, via_branch = passage.forward(
+            branch.hop.uri, self.facts.routes, now, (*branch.hop.headers, *credentials)
+        )
         branch.send(request, via_branch, passage, flow, now)
 
     def _answer_challenge(self, branch: Branch, response: Response, now: float) -> bool:
@@ -260,7 +271,7 @@ class Invite:
     def _answered_by(self, branch: Branch, response: Response, source: Flow, now: float) -> None:
         client = branch.client
         assert client is not None
-        if self.server.answered and not self._answered:
+        if self._handed_on or (self.server.answered and not self._answered):
             # The sender has been told that it failed: nobody else would ever end this call.
             hang_up(self.kernel, client, response, now)
             return
@@ -285,6 +296,14 @@ class Invite:
         if not self.server.over:
             self.server.respond(upward, now)
 
+    def _final_of(self, branch: Branch, response: Response, passage: Passage, source: Flow) -> Final:
+        if branch.hop.gateway is not None and response.status in (401, 407):
+            # Whoever called could only answer with the secret of another trunk.
+            return Final.local(502, f"Gateway {branch.hop.gateway.name} refused our credentials")
+        if branch.hop.pop is not None and says_elsewhere(response):
+            return Final.local(503, f"POP {branch.hop.pop} does not take the call")
+        return Final(status=response.status, reason=response.reason, came=(response, passage, source))
+
     def _tell_leg(self, branch: Branch, response: Response, now: float) -> None:
         for leg in (branch.leg, self.facts.incoming_leg if response.status < 300 else None):
             if leg is not None:
@@ -304,17 +323,26 @@ class Invite:
 
     def _conclude(self, now: float) -> None:
         """Passes the best response on when nothing is pending any more."""
-        if self.server.answered or any(not branch.over for branch in self._branches):
+        if self.server.answered or self._handed_on or any(not branch.over for branch in self._branches):
             return
         if self._targets and self._cancelled is None:
             self._begin_targets(now)
             if any(not branch.over for branch in self._branches):
                 return
         final = self._cancelled or best_of(self._finals or [Final.local(480)])
-        if final.came is None:
+        if self.facts.untaken is not None and self._cancelled is None and final.came is None:
+            self._hand_on(self.facts.untaken, now)
+        elif final.came is None:
             self._answer_ourselves(final, now)
         else:
             self._pass_on(final, *final.came, now)
+
+    def _hand_on(self, untaken: Callable[[float], None], now: float) -> None:
+        """Nobody took the call, and its sender waits for somebody else's answer."""
+        self._stop_ring()
+        self._handed_on = True
+        self.server.owner = None
+        untaken(now)
 
     def _pass_on(self, final: Final, response: Response, passage: Passage, source: Flow, now: float) -> None:
         upward = passage.backward(response, source, now)
@@ -368,13 +396,8 @@ def _said_already(_final: Final, _now: float) -> None:
     """The end is told once; whoever was told may refer back to the INVITE, and is let go."""
 
 
-def _final_of(branch: Branch, response: Response, passage: Passage, source: Flow) -> Final:
-    if branch.hop.gateway is not None and response.status in (401, 407):
-        # Whoever called could only answer with the secret of another trunk.
-        return Final.local(502, f"Gateway {branch.hop.gateway.name} refused our credentials")
-    return Final(status=response.status, reason=response.reason, came=(response, passage, source))
-
-
-def _may_fail_over(final: Final) -> bool:
-    """Whether another gateway or address may do better: nothing came, or the server failed."""
+def _may_fail_over(branch: Branch, final: Final) -> bool:
+    """Whether another gateway, address or POP may do better: nothing came, or the server failed."""
+    if branch.hop.pop is not None:
+        return final.came is None
     return final.status // 100 == 5 or (final.status == 408 and final.came is None)

@@ -18,11 +18,15 @@ from voice.edge.core.calls import Calls
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.dials import Dials
 from voice.edge.core.doors import INSIDE, Doors
-from voice.edge.core.gates import Gates
+from voice.edge.core.gates import Gates, LetIn
 from voice.edge.core.gateway_auth import gateway_behind
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Kernel
+from voice.edge.core.liveness import Liveness, Probe
+from voice.edge.core.pop_relay import PopRelay, not_taken_over
+from voice.edge.core.pops import HERE, Choice
 from voice.edge.core.relay import Relay, check_dialog, relay_ack
+from voice.edge.core.relay_token import HEADER, NotRelayed
 from voice.edge.core.routeset import NotSealed, routes_beyond
 from voice.edge.core.screening import (
     DRAINING,
@@ -58,6 +62,7 @@ log = logging.getLogger(__name__)
 
 _CAPABILITIES = (("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "100rel, timer, replaces"))
 _OUR_PREFIX = "x-trunkflow-"
+_RELAY_TOKEN = HEADER.lower()
 _CLAIMS = ("p-asserted-identity", "p-preferred-identity", "remote-party-id")
 
 
@@ -78,6 +83,8 @@ class Proxy:
         self._answers = Answers(self.kernel)
         self._sources = Sources(self.kernel, self._answers)
         self._gates = Gates(self.kernel, self._answers)
+        self.liveness = Liveness(self.kernel)
+        self._relay = PopRelay(self.kernel, self._answers, self.liveness)
         self.calls = Calls(self.kernel)
         self.dials = Dials(self.kernel)
         self.draining = False
@@ -185,6 +192,8 @@ class Proxy:
                 owner.invite.response(owner, response, source, now)
         elif isinstance(owner, Relay):
             owner.response(response, source, now)
+        elif isinstance(owner, Probe):
+            owner.response(response, now)
 
     def _happened(self, occurrence: Ending, now: float) -> None:
         """A transaction will bring nothing any more."""
@@ -202,6 +211,8 @@ class Proxy:
                 owner.transport_failed(now)
             else:
                 owner.timed_out(now)
+        elif isinstance(owner, Probe):
+            owner.silent("cannot be reached" if failed else "no answer to OPTIONS", now)
         if owner is not None:
             owner.transaction_over()
 
@@ -233,6 +244,9 @@ class Proxy:
             self._answers.refuse(request, source, NO_SEALED_ROUTE, now)
         elif method == "INVITE":
             self._new_invite(arrived, source, now)
+        elif method == "OPTIONS" and self.draining:
+            # Whoever asks whether this edge takes calls is told; its own and other edges go elsewhere.
+            self._answers.refuse(request, source, DRAINING, now)
         elif method == "OPTIONS":
             self._answers.send(request, source, 200, None, _CAPABILITIES)
         else:
@@ -246,10 +260,42 @@ class Proxy:
         if self.draining:
             self._answers.refuse(request, source, DRAINING, now)
             return
-        admission = self._gates.admit(request, source, now)
+        try:
+            relayed = self._relay.taken_over(request, source, now)
+        except NotRelayed as refused:
+            self._answers.refuse(request, source, not_taken_over(refused), now)
+            return
+        if relayed is not None:
+            let_in = self._gates.let_in_elsewhere(request, source, relayed.token, now)
+        else:
+            let_in = self._gates.let_in(request, source, now)
         _consume_credentials(request, self.kernel.settings.base_domain)
+        if let_in is None:
+            return
+        choice = HERE if relayed is not None else self._relay.choice(request, let_in)
+        if choice is not HERE:
+            self._send_elsewhere(arrived, source, let_in, choice, now)
+            return
+        admission = self._gates.settle(request, source, let_in, now)
         if admission is not None:
+            if relayed is not None:
+                self._relay.begun(relayed, now)
             self.calls.begin(request, self._begin_server(arrived, source, now), source, admission, now)
+
+    def _send_elsewhere(
+        self, arrived: RequestArrived, source: Flow, let_in: LetIn, choice: Choice, now: float
+    ) -> None:
+        """Another POP is to handle the call; if none takes it, and it may be handled here, it is."""
+        request = arrived.request
+        server = self._begin_server(arrived, source, now)
+
+        def handle_here(later: float) -> None:
+            with self._answers.through(server, later):
+                admission = self._gates.settle(request, source, let_in, later)
+            if admission is not None:
+                self.calls.begin(request, server, source, admission, later)
+
+        self._relay.relay(request, server, source, let_in, choice, handle_here, now)
 
     def _in_dialog(self, arrived: RequestArrived, token: DialogToken, source: Flow, now: float) -> None:
         kernel = self.kernel
@@ -335,9 +381,14 @@ class Proxy:
 def _drop_foreign_headers(message: Request | Response) -> None:
     """Drops what nobody but the edge may say to a call process, and claims of identity.
 
+    The token of a relayed call is taken out where it is read (`PopRelay.taken_over`).
+
     Who a caller claims to be is checked by nobody yet, so no claim crosses the edge (RFC 3325 section 5).
     """
+    first = isinstance(message, Request) and message.method == "INVITE" and message.to.tag is None
     for name in {name for name, _ in message.headers}:
+        if first and name.lower() == _RELAY_TOKEN:
+            continue
         if name.lower().startswith(_OUR_PREFIX) or name.lower() in _CLAIMS:
             message.headers.remove(name)
 

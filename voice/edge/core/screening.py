@@ -7,6 +7,7 @@ from typing import Final
 from voice.edge.core.answers import ALLOW, Verdict
 from voice.edge.core.doors import Doors
 from voice.edge.core.loops import has_looped
+from voice.edge.core.pops import ELSEWHERE
 from voice.records import Gate
 from voice.sip.errors import SipParseError
 from voice.sip.message import Request
@@ -21,7 +22,7 @@ DRAINING: Final = Verdict(
     cause="draining",
     rule="draining",
     remedy="The node is being stopped: call again in a moment, or by another POP.",
-    headers=(("Retry-After", "5"),),
+    headers=(("Retry-After", ELSEWHERE),),
 )
 NO_SEALED_ROUTE: Final = Verdict(
     status=481,

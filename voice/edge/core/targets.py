@@ -35,6 +35,10 @@ class Hop:
     """Inside a dialog: its token says where it leads."""
     patience: float | None = None
     """Seconds without any response after which the next hop is tried; None: what the transaction waits."""
+    pop: str | None = None
+    """Another POP, to which the call is relayed."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """That the request carries beside its own."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,0 +1,146 @@
+"""Several POPs on real sockets of loopback: an edge for each, which know one another."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from ipaddress import ip_network
+
+from sip_config.credentials import ha1_for_all
+from sip_config.directory import Directory
+from sip_config.model import Account, Acl, AclId, Domain, DomainId, Gateway, Pop, Region, SipAccount, Transport
+from tests.edge.sockets import PATIENCE_SECONDS, NoSeats, Records
+from tests.edge.world import ACCOUNT, BASE, an_account
+from voice.edge.core.liveness import PopState
+from voice.edge.server import Edge
+from voice.edge.settings import EdgeSettings, Listen, PopRelay
+from voice.sip.transaction_timing import Timing
+
+KEY = bytes(range(32))
+REGIONS = {"eu1": Region.EU, "eu2": Region.EU, "us1": Region.US, "us2": Region.US, "apac1": Region.APAC}
+"""POPs, and where each is."""
+QUICK = PopRelay(key=KEY, interval_seconds=0.1, silence_seconds=0.3)
+
+
+def hosts_of(names: Sequence[str]) -> dict[str, str]:
+    """Each POP has a loopback address of its own, as each has a public one."""
+    return {name: f"127.0.7.{at}" for at, name in enumerate(names, 1)}
+
+
+def free_port(hosts: Sequence[str]) -> int:
+    """A UDP port that is free at all of these addresses."""
+    for _ in range(100):
+        socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in hosts]
+        try:
+            socks[0].bind((hosts[0], 0))
+            port: int = socks[0].getsockname()[1]
+            for sock, host in zip(socks[1:], hosts[1:], strict=True):
+                sock.bind((host, port))
+        except OSError:
+            continue
+        else:
+            return port
+        finally:
+            for sock in socks:
+                sock.close()
+    raise RuntimeError("no port is free at all addresses")
+
+
+def configuration(
+    own: str,
+    addresses: dict[str, str | None],
+    *,
+    gateways: Sequence[Gateway] = (),
+    home: Region = Region.EU,
+    networks: Sequence[str] = ("127.0.0.1/32",),
+    users: dict[str, str] | None = None,
+    account: Account | None = None,
+) -> Directory:
+    """What the edge of the POP `own` knows; `addresses`: POP -> ``host:port``."""
+    acl = Acl(
+        id=AclId("acl"),
+        account_id=ACCOUNT,
+        name="office",
+        networks=tuple(ip_network(network) for network in networks),
+        sip_accounts=tuple(
+            SipAccount(id=name, username=name, ha1=ha1_for_all(username=name, realm=BASE, password=password))
+            for name, password in (users or {}).items()
+        ),
+    )
+    domain = Domain(id=DomainId("d"), account_id=ACCOUNT, label="acme", acl_ids=(acl.id,), home_region=home)
+    return Directory(
+        base_domain=BASE,
+        pop=own,
+        accounts=(account or an_account(),),
+        acls=(acl,),
+        domains=(domain,),
+        gateways=gateways,
+        pops=[Pop(name=name, region=REGIONS[name], address=address) for name, address in addresses.items()],
+    )
+
+
+class PopEdge:
+    """The edge of one POP."""
+
+    def __init__(self, name: str, edge: Edge, records: Records) -> None:
+        self.name = name
+        self.edge = edge
+        self.records = records
+
+    @property
+    def address(self) -> tuple[str, int]:
+        door = self.edge.addresses[0]
+        return door.local_host, door.port
+
+    def state(self, pop: str) -> PopState:
+        """What it believes of a POP."""
+        return next(report.state for report in self.edge.snapshot().pops if report.name == pop)
+
+    async def believes(self, pop: str, state: PopState) -> None:
+        """Waits until it believes this of a POP."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.state(pop) is not state:
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def platform(
+    names: Sequence[str],
+    *,
+    relay: PopRelay = QUICK,
+    keys: dict[str, bytes] | None = None,
+    absent: Sequence[str] = (),
+    **config: object,
+) -> AsyncIterator[dict[str, PopEdge]]:
+    """Started edges by POP; `absent`: POPs that have an address at which nobody is.
+
+    `keys`: POPs whose relay key is another.  `config`: for `configuration`.
+    """
+    hosts = hosts_of(names)
+    port = free_port(list(hosts.values()))
+    addresses: dict[str, str | None] = {name: f"{host}:{port}" for name, host in hosts.items()}
+    async with AsyncExitStack() as stack:
+        found = {}
+        for name, host in hosts.items():
+            if name in absent:
+                continue
+            settings = EdgeSettings(
+                listen=(Listen(transport=Transport.UDP, host=host, port=port),),
+                base_domain=BASE,
+                seal_key=name.encode().ljust(32, b"."),
+                digest_secret=b"s" * 32,
+                timing=Timing(),
+                relay=replace(relay, key=(keys or {}).get(name, relay.key)),
+            )
+            directory = configuration(name, addresses, **config)  # type: ignore[arg-type]
+            records = Records()
+            edge = Edge(settings, lambda directory=directory: directory, NoSeats(), records)  # type: ignore[misc]
+            await edge.start()
+            stack.push_async_callback(edge.stop)
+            found[name] = PopEdge(name, edge, records)
+        yield found
+        for pop in found.values():
+            assert pop.edge.snapshot().bugs == 0, "an edge met a bug of its own: see the log"

@@ -1,0 +1,189 @@
+"""Calls that pass from one POP to another: sent on with a token, and taken over with one.
+
+A call that was relayed is never relayed again, whatever this edge would choose: the token it carries is for
+this POP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from voice.edge.core.answers import Answers, Verdict
+from voice.edge.core.best import Final
+from voice.edge.core.crossing import Crossing
+from voice.edge.core.gates import LetIn
+from voice.edge.core.invite import CallFacts, Invite, Kind
+from voice.edge.core.kernel import Kernel, new_id
+from voice.edge.core.liveness import Liveness
+from voice.edge.core.pops import ELSEWHERE, HERE, RETRY_AFTER_SECONDS, Choice, choose, region_down
+from voice.edge.core.relay_token import HEADER, NotRelayed, RelayToken, RelayTokens, taken_from
+from voice.edge.core.targets import Hop, Target
+from voice.edge.core.tokens import ids_of
+from voice.edge.seal import SealError
+from voice.records import Gate
+from voice.sip.flow import Flow
+from voice.sip.message import Request
+from voice.sip.transactions import ServerTransaction
+
+
+class Relayed(NamedTuple):
+    """A call that another POP let in."""
+
+    sealed: str
+    token: RelayToken
+
+
+class PopRelay:
+    """The relay between the edges of a platform."""
+
+    def __init__(self, kernel: Kernel, answers: Answers, liveness: Liveness) -> None:
+        self._kernel = kernel
+        self._answers = answers
+        self._liveness = liveness
+        key = kernel.settings.relay.key
+        self._tokens = None if key is None else RelayTokens(key)
+
+    def taken_over(self, request: Request, source: Flow, now: float) -> Relayed | None:
+        """A call that another POP relays to this one; None: it is an ordinary call.
+
+        Raises NotRelayed for one that must not begin.
+        """
+        sealed = taken_from(request)
+        if sealed is None or self._tokens is None:
+            return None
+        try:
+            token = self._tokens.open(sealed, request, self._kernel.directory().pop, now)
+        except SealError:
+            if not self._liveness.is_peer(source.host):
+                return None  # Whoever says so knows nothing: the gates decide, as for anybody.
+            raise NotRelayed(
+                "relay-seal",
+                "relay token of another key",
+                f"{source.host} is the address of a POP, and its relay token does not open: give all POPs "
+                "the same key in [node.relay].",
+            ) from None
+        return Relayed(sealed, token)
+
+    def begun(self, relayed: Relayed, now: float) -> None:
+        """The call was taken: its token is used up."""
+        if self._tokens is not None:
+            self._tokens.use(relayed.sealed, now)
+
+    def choice(self, request: Request, let_in: LetIn) -> Choice:
+        """Which POP handles a call that was let in here."""
+        if self._tokens is None or let_in.domain is None:
+            return HERE
+        host = request.sip_uri.host
+        return choose(let_in.directory, host, let_in.domain, self._liveness.alive, request.call_id)
+
+    def relay(
+        self,
+        request: Request,
+        server: ServerTransaction,
+        source: Flow,
+        let_in: LetIn,
+        choice: Choice,
+        handle_here: Callable[[float], None],
+        now: float,
+    ) -> None:
+        """Sends the call to the first of the chosen POPs that takes it; `handle_here` when none does."""
+        kernel, domain = self._kernel, let_in.domain
+        assert domain is not None
+        crossing = Crossing(
+            request,
+            source,
+            kernel.door_of(source),
+            ids=ids_of(new_id()),
+            from_caller=True,
+            trunk=False,
+        )
+
+        def untaken(later: float) -> None:
+            if choice.here:
+                handle_here(later)
+            else:
+                assert choice.bound is not None
+                self.no_pop(request, server, source, let_in, choice, later)
+
+        facts = CallFacts(kind=Kind.POP, call_id="", account_id=domain.account_id, source="", untaken=untaken)
+        hops = self._hops(request, source, let_in, choice, now)
+        Invite(kernel, server, crossing, facts, _nothing_follows).begin(
+            [Target(name=request.uri, hops=hops)], now
+        )
+
+    def no_pop(
+        self,
+        request: Request,
+        server: ServerTransaction,
+        source: Flow,
+        let_in: LetIn,
+        choice: Choice,
+        now: float,
+    ) -> None:
+        """Nobody in the region of a bound name takes the call."""
+        assert choice.bound is not None
+        domain = let_in.domain
+        refused = region_down(let_in.directory, choice.bound)
+        verdict = Verdict(
+            status=503,
+            gate=Gate.POP,
+            cause=refused.cause,
+            rule=refused.rule,
+            remedy=refused.remedy,
+            headers=(("Retry-After", str(RETRY_AFTER_SECONDS)),),
+            account_id=domain.account_id if domain else None,
+            domain=domain.label if domain else None,
+            admitted=let_in.admitted,
+        )
+        with self._answers.through(server, now):
+            self._answers.refuse(request, source, verdict, now)
+
+    def _hops(self, request: Request, source: Flow, let_in: LetIn, choice: Choice, now: float) -> list[Hop]:
+        tokens, domain = self._tokens, let_in.domain
+        assert tokens is not None
+        assert domain is not None
+        assert let_in.admitted is not None
+        user = let_in.admitted.credential
+        hops = []
+        for pop in choice.elsewhere:
+            flow = self._liveness.flow(pop.name)
+            if flow is None:
+                continue
+            token = RelayToken(
+                issued=now,
+                origin=let_in.directory.pop,
+                target=pop.name,
+                domain=domain.label,
+                acl=let_in.admitted.acl.name,
+                sip_account=user.sip_account.username if user else "",
+                source_host=source.host,
+                source_port=source.port,
+            )
+            hops.append(
+                Hop(
+                    uri=request.uri,
+                    flow=flow,
+                    trusted=True,
+                    patience=self._kernel.settings.relay.silence_seconds,
+                    pop=pop.name,
+                    headers=((HEADER, tokens.make(token, request)),),
+                )
+            )
+        return hops
+
+
+def not_taken_over(refused: NotRelayed) -> Verdict:
+    """A token that a POP made does not fit: the POP may try the next, or handle the call itself."""
+    return Verdict(
+        status=503,
+        gate=Gate.POP,
+        cause=refused.cause,
+        rule=refused.rule,
+        remedy=refused.remedy,
+        headers=(("Retry-After", ELSEWHERE),),
+    )
+
+
+def _nothing_follows(_final: Final, _now: float) -> None:
+    """The POP that handles the call keeps its records."""
