@@ -119,7 +119,7 @@ def test_every_refusal_has_its_outcome_and_its_sentence() -> None:
     cases = [
         (bare, Outcome.NO_CREDENTIALS, "user name and password"),
         (for_others, Outcome.NO_CREDENTIALS, "user name and password"),
-        (malformed, Outcome.MALFORMED, "cannot be read"),
+        (malformed, Outcome.MALFORMED_DIGEST, "cannot be read"),
         (signed(challenger, algorithms=[SHA_256]), Outcome.UNSUPPORTED_ALGORITHM, "let the PBX use MD5"),
         (signed(challenger, uri="sip:127.0.0.1:5060"), Outcome.WRONG_URI, "sign the Request-URI"),
         (signed(challenger, uri="not a uri"), Outcome.WRONG_URI, "sign the Request-URI"),

@@ -20,7 +20,7 @@ from voice.sip.digest import Credentials, digest, digest_response, parse_credent
 from voice.sip.errors import SipParseError
 from voice.sip.headers import printable
 from voice.sip.message import Request
-from voice.sip.params import quote
+from voice.sip.params import quote, unquote
 from voice.sip.uri import equivalent, parse_uri
 
 NONCE_SECONDS: Final = 300.0
@@ -40,8 +40,9 @@ Lookup = Callable[[str, DigestAlgorithm], Sequence[str | None]]
 class Outcome(StrEnum):
     OK = "ok"
     NO_CREDENTIALS = "no credentials"
-    MALFORMED = "malformed"
+    MALFORMED_DIGEST = "malformed digest"
     UNSUPPORTED_ALGORITHM = "unsupported algorithm"
+    SESSION_ALGORITHM = "session algorithm"
     WRONG_URI = "wrong digest URI"
     UNKNOWN_USER = "unknown user"
     WRONG_PASSWORD = "wrong password"  # noqa: S105 - the name of a verdict
@@ -122,17 +123,27 @@ class Challenger:
     ) -> Verdict:
         """Judges the credentials for our realm.  `algorithms`: those offered; `now` as in `challenges`.
 
-        Takes as long for an unknown user as for a wrong password.
+        `header`: Proxy-Authorization for what was challenged with 407, Authorization for 401.  Takes as long
+        for an unknown user as for a wrong password.
         """
         try:
-            credentials = self._ours(request.headers.lines(header))
+            credentials = self._ours(request.headers.lines(header), algorithms, now)
         except SipParseError as error:
-            return Verdict(outcome=Outcome.MALFORMED, remedy=f"{header} cannot be read: {error.problem}.")
+            return Verdict(
+                outcome=Outcome.MALFORMED_DIGEST, remedy=f"{header} cannot be read: {error.problem}."
+            )
         if credentials is None:
             return Verdict(
                 outcome=Outcome.NO_CREDENTIALS,
                 remedy=f"The request has no digest for realm {self.realm}: "
                 "enter the user name and password of a SIP account in the PBX.",
+            )
+        if credentials.algorithm is None and credentials.algorithm_name.lower().endswith("-sess"):
+            return _refuse(
+                Outcome.SESSION_ALGORITHM,
+                credentials,
+                f"The digest uses {printable(credentials.algorithm_name[:40])}, which is never offered: "
+                f"let the PBX use {' or '.join(algorithms)}, without -sess.",
             )
         if credentials.algorithm not in algorithms or credentials.algorithm is None:
             return _refuse(
@@ -173,7 +184,7 @@ class Challenger:
         if match is None:
             return self._wrong(credentials, algorithm, stored)
         made = self._made_at(credentials.nonce)
-        if made is None or not -self._nonce_seconds <= now - made[1] <= self._nonce_seconds:
+        if made is None or not self._in_time(made[1], now):
             return _refuse(Outcome.STALE, credentials, "The nonce has expired: answer the new challenge.")
         nonce_id, at = made
         # Without qop there is no count: such a nonce serves once.
@@ -186,13 +197,39 @@ class Challenger:
             )
         return Verdict(outcome=Outcome.OK, username=credentials.username, algorithm=algorithm, match=match)
 
-    def _ours(self, lines: list[str]) -> Credentials | None:
-        """The first credentials for our realm; those for other realms and of other schemes are for others."""
+    def _ours(
+        self, lines: list[str], algorithms: Sequence[DigestAlgorithm], now: float
+    ) -> Credentials | None:
+        """The credentials for our realm, of several those that may fit; other realms and schemes are others'.
+
+        A PBX may answer several challenges, or add to an old answer a new one instead of replacing it.
+        Raises SipParseError when none are for us and some cannot be read.
+        """
+        ours = []
+        unreadable = None
         for line in lines:
-            credentials = parse_credentials(line)
-            if credentials is not None and credentials.realm == self.realm:
-                return credentials
-        return None
+            try:
+                credentials = parse_credentials(line)
+            except SipParseError as error:
+                unreadable = unreadable or error
+                continue
+            if credentials is not None and unquote(credentials.realm) == self.realm:
+                ours.append(credentials)
+        if not ours:
+            if unreadable is not None:
+                raise unreadable
+            return None
+        if len(ours) == 1:
+            return ours[0]
+        return max(ours, key=lambda one: (one.algorithm in algorithms, self._is_live(one.nonce, now)))
+
+    def _is_live(self, nonce: str, now: float) -> bool:
+        made = self._made_at(nonce)
+        return made is not None and self._in_time(made[1], now)
+
+    def _in_time(self, made: float, now: float) -> bool:
+        # Other edges' clocks may be ahead of ours.
+        return -self._nonce_seconds <= now - made <= self._nonce_seconds
 
     def _wrong(
         self, credentials: Credentials, algorithm: DigestAlgorithm, stored: Sequence[str | None]

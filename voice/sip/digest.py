@@ -24,6 +24,7 @@ _ALGORITHMS: Final = {algorithm.value.upper(): algorithm for algorithm in Digest
 _PARAM: Final = re.compile(
     rf'([{TCHARS}]++)[ \t]*+=[ \t]*+(?:{QUOTED}|([^ \t",]++))[ \t]*+(?:,|\Z)|([^ \t,].*+)', re.DOTALL
 )
+_SCHEME: Final = re.compile(r"[ \t]*+digest(?:[ \t]++|\Z)", re.IGNORECASE)
 _NC: Final = re.compile("[0-9a-fA-F]{8}")
 
 
@@ -58,6 +59,8 @@ class Credentials:
     """In lower case."""
     algorithm: DigestAlgorithm | None
     """None: one that is not supported."""
+    algorithm_name: str
+    """As it came."""
     qop: str | None
     """``auth``, or None for RFC 2069's digest."""
     nc: str
@@ -132,13 +135,15 @@ def parse_credentials(text: str) -> Credentials | None:
         nc, cnonce = _required(params, "nc"), _required(params, "cnonce")
         if _NC.fullmatch(nc) is None:
             raise SipParseError(f"nc is {nc[:40]!r}, not 8 hexadecimal digits")
+    algorithm = params.get("algorithm", "MD5")
     return Credentials(
         username=unquote(_required(params, "username")),
         realm=_required(params, "realm"),
         nonce=_required(params, "nonce"),
         uri=_required(params, "uri"),
         response=_required(params, "response").lower(),
-        algorithm=_ALGORITHMS.get(params.get("algorithm", "MD5").upper()),
+        algorithm=_ALGORITHMS.get(algorithm.upper()),
+        algorithm_name=algorithm,
         qop=qop,
         nc=nc,
         cnonce=cnonce,
@@ -206,9 +211,10 @@ def _topmost(lines: list[str], header: str) -> Challenge:
 
 def _digest_params(text: str) -> dict[str, str] | None:
     """The parameters by lower-case name, insides of quotes as they came; None: the scheme is not Digest."""
-    scheme, _, rest = text.partition(" ")
-    if scheme.lower() != "digest":
+    scheme = _SCHEME.match(text)
+    if scheme is None:
         return None
+    rest = text[scheme.end() :]
     found = _PARAM.findall(rest)
     if found and found[-1][3]:
         raise SipParseError(f"not a name=value parameter of Digest: {found[-1][3][:40]!r}")

@@ -47,6 +47,7 @@ from voice.sip.digest import parse_credentials
 from voice.sip.errors import SipParseError, StreamError
 from voice.sip.flow import Flow
 from voice.sip.message import Request, Response, parse_message
+from voice.sip.params import unquote
 from voice.sip.respond import make_response
 from voice.sip.transactions import (
     Ending,
@@ -406,7 +407,7 @@ def _consume_credentials(request: Request, realm: str) -> None:
             given = parse_credentials(line)
         except SipParseError:
             continue
-        if given is not None and given.realm.lower() != realm:
+        if given is not None and unquote(given.realm).lower() != realm:
             request.headers.add("proxy-authorization", line)
 
 
