@@ -136,6 +136,8 @@ class World:
         """What DNS knows."""
         self.nowhere: list[tuple[Flow, bytes]] = []
         """What was sent to addresses at which nobody is."""
+        self.certificates: dict[tuple[str, int], tuple[str, ...]] = {}
+        """What the verified certificates of TLS peers are for."""
         self._agents: dict[tuple[str, str, int], Agent] = {}
         self._settings = EdgeSettings(
             listen=(),
@@ -231,7 +233,8 @@ class World:
             lambda: self.config,
             self,
             release_seat=self.pool.release,
-            connected=lambda flow: ("TCP", flow.host, flow.port) in self._agents,
+            connected=lambda flow: (flow.transport, flow.host, flow.port) in self._agents,
+            names=lambda flow: self.certificates.get((flow.host, flow.port), ()),
         )
 
     def _grant(self, wish: SeatWanted | AddressesWanted) -> None:

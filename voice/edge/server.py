@@ -15,10 +15,13 @@ from voice.edge.core.doors import INSIDE, Door, Doors
 from voice.edge.core.limits import OverLimit
 from voice.edge.core.liveness import PopReport
 from voice.edge.core.proxy import Proxy
+from voice.edge.core.reach import response_flow
 from voice.edge.core.wishes import AddressesWanted, SeatWanted, Wish
-from voice.edge.resolve import Resolver, Unresolvable
+from voice.edge.resolve import Question, Resolver, Unresolvable
 from voice.edge.settings import EdgeSettings
-from voice.edge.transports.tcp import Streams
+from voice.edge.transports.certificates import Certificates
+from voice.edge.transports.renewal import Renewal
+from voice.edge.transports.streams import Streams
 from voice.edge.transports.udp import UdpSocket
 from voice.pool.orders import CallPool, DialPlan, PoolFull, Seat
 from voice.records import Journal
@@ -85,8 +88,10 @@ class Edge:
         self._udp: dict[int, UdpSocket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._resolver = Resolver()
-        self._streams = Streams(self, settings.streams)
+        self._resolver = Resolver(settings.name_servers)
+        self._certificates = None if settings.tls is None else Certificates(settings.tls)
+        self._streams = Streams(self, settings.streams, self._certificates)
+        self._renewal: Renewal | None = None
         self._started: Proxy | None = None
         self._stopped = False
 
@@ -123,8 +128,9 @@ class Edge:
                 if listen.transport is Transport.UDP:
                     doors.append(self._open_udp(len(doors), listen.host, listen.port, shown))
                 else:
-                    bound = await self._streams.listen(listen.host, listen.port, len(doors))
-                    doors.append(_door(len(doors), "TCP", bound, shown))
+                    transport = listen.transport.value
+                    bound = await self._streams.listen(transport, listen.host, listen.port, len(doors))
+                    doors.append(_door(len(doors), transport, bound, shown))
         except OSError:
             await self._close_sockets()
             raise
@@ -135,6 +141,7 @@ class Edge:
             self._journal,
             release_seat=self._pool.release,
             connected=self._streams.connected,
+            names=self._streams.names,
         )
         for index, udp in self._udp.items():
             udp.read(
@@ -143,6 +150,8 @@ class Edge:
         await self._streams.serve()
         self._started.liveness.begin(self._clock())
         self._after()
+        if self._certificates is not None:
+            self._renewal = Renewal(self._certificates, self._journal, self._clock)
         _spare_the_collector()
 
     async def stop(self) -> None:
@@ -151,12 +160,20 @@ class Edge:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._renewal is not None:
+            await self._renewal.close()
         await self._close_sockets()
+        await self._resolver.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._started is not None:
             self._started.kernel.refusals.flush()
+
+    def reload_certificates(self) -> None:
+        """Reads certificates and keys anew, at once, whatever their files' times say."""
+        if self._renewal is not None:
+            self._renewal.renew()
 
     def drain(self) -> None:
         """New calls are refused with 503 from now on; those that are there go on."""
@@ -229,9 +246,16 @@ class Edge:
         self._proxy.stream_unreadable(error, flow, self._clock())
         self._after()
 
-    def stream_failed(self, flow: Flow) -> None:
+    def stream_failed(self, flow: Flow, problem: str) -> None:
         if self._started is not None:
-            self._send_failed(flow)
+            self._send_failed(flow, problem)
+
+    def stream_known(self, host: str) -> bool:
+        return self._directory().could_admit(host)
+
+    def stream_refused(self, flow: Flow, rule: str) -> None:
+        self._proxy.stream_refused(flow, rule, self._clock())
+        self._after()
 
     def _received_inside(self, data: bytes, source: Flow, now: float) -> None:
         # Bound to loopback, so the system delivers nothing else; a mistaken inside_host must not open a door.
@@ -251,7 +275,7 @@ class Edge:
                 if flow.transport == "UDP":
                     self._udp[flow.local].send(data, flow)
                 else:
-                    self._streams.send(data, flow, kernel.door_of(flow))
+                    self._send_by_stream(data, flow)
         if kernel.wishes:
             wishes = kernel.wishes.copy()
             kernel.wishes.clear()
@@ -261,8 +285,15 @@ class Edge:
                 task.add_done_callback(self._tasks.discard)
         self._arm()
 
-    def _send_failed(self, flow: Flow) -> None:
-        self._proxy.transport_failed(flow, self._clock())
+    def _send_by_stream(self, data: bytes, flow: Flow) -> None:
+        way: Flow | None = flow
+        if flow.connection and not self._streams.connected(flow):
+            way = response_flow(data, flow)
+        if way is not None:
+            self._streams.send(data, way, self._proxy.kernel.door_of(way))
+
+    def _send_failed(self, flow: Flow, problem: str = "") -> None:
+        self._proxy.transport_failed(flow, self._clock(), problem)
         self._after()
 
     def _arm(self) -> None:
@@ -287,7 +318,8 @@ class Edge:
                 await self._find_seat(wish)
             case AddressesWanted():
                 try:
-                    found = await self._resolver.resolve(wish.host, wish.port, wish.transport)
+                    question = Question(wish.host, wish.port, wish.transport, wish.secure, wish.usable)
+                    found = await self._resolver.resolve(question)
                 except Unresolvable as fault:
                     wish.failed(str(fault), self._clock())
                 else:

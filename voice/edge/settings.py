@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from sip_config.model import Transport
@@ -27,7 +29,7 @@ class Listen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamLimits:
-    """Bounds of TCP connections."""
+    """Bounds of connections: TCP, and what runs on it."""
 
     total: int = 4_096
     per_source: int = 64
@@ -38,6 +40,38 @@ class StreamLimits:
     send_buffer_bytes: int = 262_144
     """A peer that reads so slowly that more waits for it is cut off."""
     connect_seconds: float = 4.0
+    """Until a connection that we open carries messages, its TLS handshake included."""
+    handshake_seconds: float = 5.0
+    """For a peer to agree on TLS."""
+    handshakes: int = 128
+    """TLS handshakes at once; a quarter of it for addresses that nothing could let in."""
+
+
+class TlsVersion(StrEnum):
+    TLS_1_2 = "1.2"
+    TLS_1_3 = "1.3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """Who we are to TLS peers, and whom we believe.  Files are PEM."""
+
+    certificate: Path
+    """Our certificate and those between it and its authority."""
+    private_key: Path | None = None
+    """None: it is in the file of the certificate."""
+    folder: Path | None = None
+    """Further certificates, ``NAME.pem`` with its key, or ``NAME.crt`` beside ``NAME.key``: a client gets the
+    one that is for the name it asks for (SNI)."""
+    minimum_version: TlsVersion = TlsVersion.TLS_1_2
+    ciphers: str = "ECDHE+AESGCM:ECDHE+CHACHA20"
+    """Of TLS 1.2, as OpenSSL writes them; those of 1.3 are all good."""
+    client_authorities: Path | None = None
+    """Authorities of client certificates; None: clients are not asked for any."""
+    gateway_authorities: Path | None = None
+    """Authorities believed of peers that we connect to, beside those of the system."""
+    watch_seconds: float = 5.0
+    """How often to look whether the files have changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,3 +121,7 @@ class EdgeSettings:
     """Asked of the system for UDP sockets; it may grant less (``net.core.rmem_max``)."""
     streams: StreamLimits = field(default_factory=StreamLimits)
     relay: PopRelay = field(default_factory=PopRelay)
+    tls: TlsSettings | None = None
+    """Needed where anything listens with TLS."""
+    name_servers: tuple[tuple[str, int], ...] = ()
+    """Addresses and ports of the DNS servers to ask; empty: the system's."""

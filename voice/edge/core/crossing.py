@@ -51,6 +51,7 @@ class Crossing:
         "nat",
         "record_routes",
         "request",
+        "scheme",
         "sip_call_id",
         "source",
         "to",
@@ -80,6 +81,8 @@ class Crossing:
         self.ids = ids
         """Of the call and its incoming leg, as tokens carry them."""
         self.method = request.method
+        self.scheme = request.sip_uri.scheme
+        """What the sender is shown of us: who calls by sips is promised TLS for the whole call."""
         self.from_ = request.from_
         self.to = request.to
         self.from_text = headers.get("from") or ""
@@ -170,10 +173,12 @@ class Passage:
                 changes["rack"] = self._shifted_rack(original.headers.get("rack") or "")
         if crossing.contact is not None:
             token = self._token_for_next_hop(crossing.contact)
-            changes["contact"] = f"<{down.uri(self._tokens.dialog(token, now))}>"
+            scheme = "sips" if uri.startswith("sips:") else "sip"
+            changes["contact"] = f"<{down.uri(self._tokens.dialog(token, now), scheme=scheme)}>"
             if crossing.initial:
                 following = routes_hash(crossing.record_routes)
-                self._record_route = f"<{down.uri(self._tokens.route(following, now), ';lr')}>"
+                ours = down.uri(self._tokens.route(following, now), ";lr", scheme=scheme)
+                self._record_route = f"<{ours}>"
                 first.append(("record-route", self._record_route))
         headers = original.headers.rewritten(first, changes)
         for route in routes:
@@ -253,7 +258,7 @@ class Passage:
             self.shown[0] if self.shown else None,
             self.shown[1] if self.shown else None,
         )
-        masked = f"<{crossing.up.uri(self._tokens.dialog(token, now))}>"
+        masked = f"<{crossing.up.uri(self._tokens.dialog(token, now), scheme=crossing.scheme)}>"
         self._masked = contact, tag, source, masked
         return masked
 
@@ -267,7 +272,8 @@ class Passage:
             return ", ".join(values)
         at = values.index(self._record_route)
         beyond = [address.uri for address in response.record_routes[:at]] if at else []
-        ours = f"<{self._crossing.up.uri(self._tokens.route(routes_hash(beyond[::-1]), now), ';lr')}>"
+        token = self._tokens.route(routes_hash(beyond[::-1]), now)
+        ours = f"<{self._crossing.up.uri(token, ';lr', scheme=self._crossing.scheme)}>"
         changed = ", ".join([*values[:at], ours, *values[at + 1 :]])
         self._upstream = values, changed
         return changed

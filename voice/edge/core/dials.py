@@ -116,6 +116,6 @@ class Dials:
 
 def _sip_uri(text: str) -> SipUri:
     uri = parse_uri(text)
-    if uri.scheme != "sip":
-        raise SipParseError("sips is not supported: use sip", status=416)
+    if uri.scheme == "tel":
+        raise SipParseError("dial a tel URI by its number", status=416)
     return uri

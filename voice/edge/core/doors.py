@@ -9,6 +9,13 @@ from sip_config.networks import packed
 from voice.sip.flow import Flow
 
 _FLOWS_REMEMBERED: Final = 1_024
+_TRANSPORT_PARAMS: Final = {
+    "UDP": "",
+    "TCP": ";transport=tcp",
+    "TLS": ";transport=tls",
+    "WS": ";transport=ws",
+    "WSS": ";transport=ws",  # RFC 7118 section 5.2.2 has no other.
+}
 INSIDE: Final = 0
 """`Door.index` of the loopback socket that call processes use."""
 
@@ -19,11 +26,11 @@ class NoDoor(LookupError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """One socket (UDP) or listener (TCP)."""
+    """One socket (UDP) or listener (TCP and what runs on it)."""
 
     index: int
     transport: str
-    """``UDP`` or ``TCP``."""
+    """``UDP``, ``TCP``, ``TLS``, ``WS`` or ``WSS``."""
     host: str
     """What peers reach it by: a name or an address, IPv6 in brackets."""
     port: int
@@ -37,12 +44,12 @@ class Door:
     def __post_init__(self) -> None:
         object.__setattr__(self, "inside", self.index == INSIDE)
         object.__setattr__(self, "sent_by", f"{self.host}:{self.port}")
-        transport = "" if self.transport == "UDP" else ";transport=tcp"
+        transport = _TRANSPORT_PARAMS[self.transport]
         object.__setattr__(self, "_after_user", f"@{self.sent_by}{transport}")
 
-    def uri(self, user: str, params: str = "") -> str:
-        """A SIP URI that leads to this door."""
-        return f"sip:{user}{self._after_user}{params}"
+    def uri(self, user: str, params: str = "", *, scheme: str = "sip") -> str:
+        """A SIP URI that leads to this door; ``sips`` for a call that was promised to stay on TLS."""
+        return f"{scheme}:{user}{self._after_user}{params}"
 
 
 class Doors:
@@ -56,6 +63,7 @@ class Doors:
         self.own_addresses = frozenset((door.host.lower().strip("[]"), door.port) for door in doors)
         """What a Request-URI that means the edge itself says."""
         self._flows: dict[tuple[str, str, int], Flow | None] = {}
+        self.transports = frozenset(door.transport for door in doors[1:])
         self._towards: dict[tuple[str, bool], Door] = {}
         for door in doors[1:]:
             self._towards.setdefault((door.transport, door.ipv6), door)
@@ -68,7 +76,8 @@ class Doors:
             if len(self._flows) >= _FLOWS_REMEMBERED:
                 self._flows.clear()
             known = door is not None and packed(address) is not None
-            self._flows[key] = Flow(transport, door.index, address, port) if door and known else None
+            name = address if transport == "TLS" else ""
+            self._flows[key] = Flow(transport, door.index, address, port, 0, name) if door and known else None
         return self._flows[key]
 
     def shown_host(self, transport: str, ipv6: bool) -> str:

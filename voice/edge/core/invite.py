@@ -19,6 +19,7 @@ from voice.edge.core.targets import Hop, Target
 from voice.edge.core.tokens import ids_of
 from voice.records import Direction
 from voice.sip.flow import Flow
+from voice.sip.headers import printable
 from voice.sip.message import Response
 from voice.sip.respond import make_response
 from voice.sip.transactions import ServerTransaction
@@ -169,9 +170,12 @@ class Invite:
                 self._begin_hop(branch.target, now)
         self._conclude(now)
 
-    def branch_lost(self, branch: Branch, *, transport: bool, now: float) -> None:
+    def branch_lost(self, branch: Branch, *, transport: bool, now: float, problem: str = "") -> None:
         """No final response will come: the next hop cannot be reached, or stayed silent."""
-        final = Final.local(503, "The next hop cannot be reached") if transport else Final.local(408)
+        final = Final.local(408)
+        if transport:
+            why = f": {printable(problem[:160])}" if problem else ""
+            final = Final.local(503, f"The next hop cannot be reached{why}")
         self.branch_failed(branch, branch.end_as or final, now)
 
     def _begin_targets(self, now: float) -> None:

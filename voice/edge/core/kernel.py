@@ -12,6 +12,7 @@ from sip_config.networks import packed
 from voice.edge.core.doors import INSIDE, Door, Doors, NoDoor
 from voice.edge.core.limits import Limits
 from voice.edge.core.peers import Peers
+from voice.edge.core.reach import LargeRequests, Unreachable, default_port, wanted_transport
 from voice.edge.core.refusals import Refusals
 from voice.edge.core.tokens import Tokens, uuid_text
 from voice.edge.core.wishes import AddressesWanted, Wish
@@ -62,6 +63,7 @@ class Kernel:
         journal: Journal,
         release_seat: Callable[[str, str | None], None],
         connected: Callable[[Flow], bool],
+        names: Callable[[Flow], tuple[str, ...]],
     ) -> None:
         self.settings = settings
         self.doors = doors
@@ -70,6 +72,9 @@ class Kernel:
         self.release_seat = release_seat
         self.connected = connected
         """Whether the flow of a stream transport still has its connection."""
+        self.names = names
+        """What the verified certificate of a flow's peer is for; empty without one."""
+        self.large = LargeRequests()
         self.layer = TransactionLayer(settings.timing)
         self.outbox = self.layer.outbox
         self.wishes: list[Wish] = []
@@ -110,7 +115,9 @@ class Kernel:
                 try:
                     if not trusted:
                         self.check_public(address, port)
-                    flows.append(Flow(transport, self.doors.towards(transport, address).index, address, port))
+                    door = self.doors.towards(transport, address)
+                    name = uri.address if transport == "TLS" else ""
+                    flows.append(Flow(transport, door.index, address, port, 0, name))
                 except (NoDoor, ForbiddenTarget) as fault:
                     problem = str(fault)
             if flows:
@@ -118,15 +125,23 @@ class Kernel:
             else:
                 failed(problem, later)
 
-        transport = {"udp": "UDP", "tcp": "TCP", None: None}.get(uri.transport, "")
-        if transport == "":
-            failed(f"transport {uri.transport} is not supported: use udp or tcp", now)
-        elif packed(uri.address) is not None:
-            check([(transport or "UDP", uri.address, uri.port or 5060)], now)
+        try:
+            transport = wanted_transport(uri)
+        except Unreachable as fault:
+            failed(str(fault), now)
+            return
+        if packed(uri.address) is not None:
+            check([(transport or "UDP", uri.address, uri.port or default_port(transport))], now)
         else:
             self.wishes.append(
                 AddressesWanted(
-                    host=uri.address, port=uri.port, transport=transport, found=check, failed=failed
+                    host=uri.address,
+                    port=uri.port,
+                    transport=transport,
+                    secure=uri.scheme == "sips",
+                    usable=self.doors.transports,
+                    found=check,
+                    failed=failed,
                 )
             )
 

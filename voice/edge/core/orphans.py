@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from voice.edge.core.kernel import Kernel
+from voice.edge.core.reach import port_of
 from voice.sip.headers import Headers
 from voice.sip.message import Request, Response
 from voice.sip.transactions import ClientTransaction
@@ -25,7 +26,7 @@ def hang_up(kernel: Kernel, client: ClientTransaction, answer: Response, now: fl
     routes = []
     for route in reversed(answer.record_routes):
         uri = route.sip_uri
-        if (uri.address.lower(), uri.port or 5060) != own:
+        if (uri.address.lower(), port_of(uri)) != own:
             routes.append(route.uri)
 
     def request(method: str, cseq: int, branch: str) -> Request:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from voice.edge.core.doors import Door, Doors, NoDoor
+from voice.edge.core.reach import Unreachable, port_of, wanted_transport
 from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
 from voice.sip.uri import parse_uri
@@ -55,12 +56,13 @@ class Peers:
         # or that the peer wants us to send to a third party inside somebody's network.
         if behind_nat or (address != source.host and not literal.is_global):
             return source, False
-        transport = "TCP" if uri.transport == "tcp" else "UDP"
         try:
+            transport = wanted_transport(uri) or "UDP"
             door = self._doors.towards(transport, address)
-        except NoDoor:
+        except (Unreachable, NoDoor):
             return source, False
         if transport == source.transport and address == source.host:
             # Of several sockets, the one that the peer knows.
             door = self._doors[source.local]
-        return Flow(transport, door.index, address, uri.port or 5060), False
+        name = address if transport == "TLS" else ""
+        return Flow(transport, door.index, address, port_of(uri), 0, name), False

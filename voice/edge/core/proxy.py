@@ -31,6 +31,8 @@ from voice.edge.core.routeset import NotSealed, routes_beyond
 from voice.edge.core.screening import (
     DRAINING,
     NO_SEALED_ROUTE,
+    SIPS_IN_THE_CLEAR,
+    connection_refused,
     method_not_allowed,
     not_sealed,
     screened,
@@ -79,8 +81,9 @@ class Proxy:
         *,
         release_seat: Callable[[str, str | None], None],
         connected: Callable[[Flow], bool],
+        names: Callable[[Flow], tuple[str, ...]],
     ) -> None:
-        self.kernel = Kernel(settings, doors, directory, journal, release_seat, connected)
+        self.kernel = Kernel(settings, doors, directory, journal, release_seat, connected, names)
         self._answers = Answers(self.kernel)
         self._sources = Sources(self.kernel, self._answers)
         self._gates = Gates(self.kernel, self._answers)
@@ -151,19 +154,25 @@ class Proxy:
         kernel.refusals.handle_timer(now)
         self.calls.handle_timer(now)
 
-    def transport_failed(self, flow: Flow, now: float) -> None:
+    def stream_refused(self, source: Flow, rule: str, now: float) -> None:
+        """A connection was not taken, or not secured."""
+        self._answers.record(None, source, connection_refused(rule, source), now)
+
+    def transport_failed(self, flow: Flow, now: float, problem: str = "") -> None:
         """Sending to this peer failed: an ICMP error, a connection refused or broken."""
+        if flow.transport == "TCP":
+            self.kernel.large.failed(flow, now)
         for occurrence in self.kernel.layer.transport_failed(flow, now):
-            self._contained(occurrence, now)
+            self._contained(occurrence, now, problem)
 
     def seat_lost(self, seat: Seat, now: float) -> None:
         """The call process at this address is gone."""
         self.transport_failed(self.kernel.inside_flow(seat.host, seat.port), now)
         self.dials.process_lost(seat, now)
 
-    def _contained(self, occurrence: Ending, now: float) -> None:
+    def _contained(self, occurrence: Ending, now: float, problem: str = "") -> None:
         try:
-            self._happened(occurrence, now)
+            self._happened(occurrence, now, problem)
         except Exception:
             self.bugs += 1
             log.exception("bug: a transaction could not be followed up")
@@ -196,7 +205,7 @@ class Proxy:
         elif isinstance(owner, Probe):
             owner.response(response, now)
 
-    def _happened(self, occurrence: Ending, now: float) -> None:
+    def _happened(self, occurrence: Ending, now: float, problem: str = "") -> None:
         """A transaction will bring nothing any more."""
         transaction = occurrence.transaction
         owner, transaction.owner = transaction.owner, None
@@ -206,7 +215,7 @@ class Proxy:
         elif isinstance(owner, Branch):
             # Not so after a challenge: then the branch has another transaction.
             if owner.client is transaction:
-                owner.invite.branch_lost(owner, transport=failed, now=now)
+                owner.invite.branch_lost(owner, transport=failed, now=now, problem=problem)
         elif isinstance(owner, Relay):
             if failed:
                 owner.transport_failed(now)
@@ -226,8 +235,11 @@ class Proxy:
             self._cancel(arrived, source, now)
             return
         uri = request.sip_uri
-        if uri.scheme != "sip":
-            raise SipParseError(f"the URI scheme {uri.scheme} is not supported: use sip", status=416)
+        if uri.scheme == "tel":
+            raise SipParseError("the URI scheme tel is not supported: use sip or sips", status=416)
+        if uri.scheme == "sips" and not (source.secure or source.local == INSIDE):
+            self._answers.refuse(request, source, SIPS_IN_THE_CLEAR, now)
+            return
         token = None
         if uri.user is not None and len(uri.user) >= MIN_TOKEN_CHARS:
             try:

@@ -41,6 +41,13 @@ def destination(
     if flow.local >= len(kernel.doors.all):
         failed("the edge no longer has the socket that the call came by", now)
         return
+    if not flow.can_connect and not kernel.connected(flow):
+        failed("the connection of the WebSocket client is gone", now)
+        return
+    if flow.name:
+        # A TLS peer that we connected to and verified: by the same name again, whatever its Contact says.
+        found((flow if kernel.connected(flow) else flow._replace(connection=0),), now)
+        return
     direct = not routes and not token.named_host
     if flow.local == INSIDE or (kernel.connected(flow) if flow.reliable and flow.connection else direct):
         found((flow,), now)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from voice.edge.core.doors import Doors
+from voice.edge.core.reach import port_of
 from voice.edge.core.tokens import Tokens
 from voice.edge.seal import SealError
 from voice.sip.errors import SipParseError
@@ -56,4 +57,4 @@ def _leads_here(route: str, doors: Doors) -> bool:
         uri = parse_uri(route)
     except SipParseError:
         return False
-    return (uri.address.lower(), uri.port or 5060) in doors.own_addresses
+    return (uri.address.lower(), port_of(uri)) in doors.own_addresses

@@ -51,8 +51,8 @@ class Sources:
     def _is_sealed(self, data: bytes, now: float) -> bool:
         """Whether the request line carries a token of ours: then the request is in a call that was let in."""
         end = data.find(b"@", 0, MAX_TOKEN_CHARS + 64)
-        begin = data.find(b" sip:", 0, 64) + 5
-        if begin < 5 or end - begin < MIN_TOKEN_CHARS:
+        begin = data.find(b":", data.find(b" sip", 0, 64), 64) + 1
+        if begin < 6 or end - begin < MIN_TOKEN_CHARS:
             return False
         try:
             self._kernel.tokens.open_dialog(data[begin:end], now)

@@ -9,6 +9,7 @@ from sip_config.model import Gateway, Transport
 from sip_config.routing import caller_id_for, dialled_as
 from voice.edge.core.best import Final
 from voice.edge.core.doors import Doors
+from voice.edge.core.reach import default_port
 from voice.edge.core.tokens import DialogToken
 from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
@@ -57,10 +58,10 @@ def gateway_hop(
 ) -> Hop:
     """The way to a number by a gateway, with the names that the gateway wants to see."""
     host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
-    transport = "TCP" if gateway.transport is Transport.TCP else "UDP"
+    transport = gateway.transport.value
     number = dialled_as(gateway, e164)
-    port = "" if gateway.port == 5060 else f":{gateway.port}"
-    params = ";transport=tcp" if transport == "TCP" else ""
+    port = "" if gateway.port == default_port(transport) else f":{gateway.port}"
+    params = "" if gateway.transport is Transport.UDP else f";transport={transport.lower()}"
     shown = caller_id_for(directory, gateway, account_id, caller_id)
     return Hop(
         uri=f"sip:{number}@{host}{port}{params}",
@@ -74,7 +75,7 @@ def gateway_hop(
 
 def uri_hop(uri: SipUri, doors: Doors, caller_id: str | None) -> Hop:
     """The way to a SIP URI that a callflow dials."""
-    transport = "TCP" if uri.transport == "tcp" else "UDP"
+    transport = "TLS" if uri.scheme == "sips" else (uri.transport or "udp").upper()
     to = str(SipUri(uri.scheme, uri.user, uri.host, uri.port))
     return Hop(uri=str(uri), shown=(_own_uri(doors, transport, uri.address, caller_id), to))
 

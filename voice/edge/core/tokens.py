@@ -23,7 +23,9 @@ _FROM_CALLER: Final = 1
 _TRUNK: Final = 2
 _NAMED_HOST: Final = 4
 _HAS_NAMES: Final = 8
-_TCP: Final = 1
+_PEER_NAME: Final = 16
+_HOW: Final = {"UDP": 0, "TCP": 1, "TLS": 4, "WS": 5, "WSS": 8}
+_TRANSPORTS: Final = {how: transport for transport, how in _HOW.items()}
 _IPV6: Final = 2
 
 FINGERPRINT_BYTES: Final = 8
@@ -104,7 +106,7 @@ class Tokens:
 
 
 def _pack(token: DialogToken) -> bytes:
-    transport, door, host, port, connection = token.flow
+    transport, door, host, port, connection, peer_name = token.flow
     ipv6 = ":" in host
     names = token.from_uri is not None and token.to_uri is not None
     head = _HEAD.pack(
@@ -112,9 +114,10 @@ def _pack(token: DialogToken) -> bytes:
         token.from_caller * _FROM_CALLER
         | token.trunk * _TRUNK
         | token.named_host * _NAMED_HOST
-        | names * _HAS_NAMES,
+        | names * _HAS_NAMES
+        | (peer_name != "") * _PEER_NAME,
         token.cseq_delta & 0xFFFF,
-        (transport != "UDP") * _TCP | ipv6 * _IPV6,
+        _HOW[transport] | ipv6 * _IPV6,
         door,
         port,
         connection & 0xFFFFFFFF,
@@ -123,6 +126,8 @@ def _pack(token: DialogToken) -> bytes:
     )
     address = inet_pton(AF_INET6, host.partition("%")[0]) if ipv6 else inet_pton(AF_INET, host)
     text = f"{token.target}\n{token.from_uri}\n{token.to_uri}" if names else token.target
+    if peer_name:
+        text = f"{peer_name}\n{text}"
     return head + address + token.ids + text.encode("utf-8", "surrogateescape")
 
 
@@ -140,6 +145,9 @@ def _unpack(plain: bytes) -> DialogToken:
     text = plain[at + ids_length :].decode("utf-8", "surrogateescape")
     from_uri: str | None = None
     to_uri: str | None = None
+    peer_name = ""
+    if flags & _PEER_NAME:
+        peer_name, _, text = text.partition("\n")
     if flags & _HAS_NAMES:
         text, from_uri, to_uri = text.split("\n")
     return DialogToken(
@@ -149,7 +157,7 @@ def _unpack(plain: bytes) -> DialogToken:
         plain[at : at + ids_length],
         dialog,
         text,
-        Flow("TCP" if how & _TCP else "UDP", door, host, port, connection),
+        Flow(_TRANSPORTS[how & ~_IPV6], door, host, port, connection, peer_name),
         flags & _NAMED_HOST != 0,
         from_uri,
         to_uri,

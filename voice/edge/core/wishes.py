@@ -29,7 +29,11 @@ class AddressesWanted:
     host: str
     port: int | None
     transport: str | None
-    """As the URI says it, ``UDP`` or ``TCP``; None: as DNS says."""
+    """As the URI says it, ``UDP``, ``TCP`` or ``TLS``; None: as DNS says."""
+    secure: bool = False
+    """It was a sips URI: nothing but TLS will do."""
+    usable: frozenset[str] = frozenset(("UDP", "TCP"))
+    """Transports that the edge can send by."""
     found: Callable[[Sequence[tuple[str, str, int]], float], None]
     """(transport, address, port) in order of preference; at least one."""
     failed: Callable[[str, float], None]

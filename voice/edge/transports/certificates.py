@@ -1,0 +1,196 @@
+"""The edge's certificates: which one a name gets, and reading them anew while connections go on.
+
+A connection keeps what it began with; those that begin later get what is in the files by then.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography import x509
+
+from voice.edge.settings import TlsSettings, TlsVersion
+
+_VERSIONS: Final = {
+    TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
+    TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
+}
+_MARKS: Final = (".pem", ".crt")
+_MOST: Final = 10_000
+"""Certificates of a folder."""
+
+Stamp = tuple[str, int, int]
+"""Path, time of change, size."""
+
+
+class CertificateFault(Exception):
+    """A file cannot be used.  The message says which, why, and what to do."""
+
+
+class Certificates:
+    """Raises CertificateFault when they cannot be read the first time."""
+
+    def __init__(self, settings: TlsSettings) -> None:
+        self._settings = settings
+        self._stamps: tuple[Stamp, ...] = ()
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        self.server_context, self.client_context = self._read()
+
+    @property
+    def watch_seconds(self) -> float:
+        return self._settings.watch_seconds
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """For which a certificate of its own would be shown."""
+        return tuple(sorted(self._by_name))
+
+    def changed(self) -> bool:
+        """Whether any of the files is another one than when they were last read."""
+        try:
+            return self._stamp() != self._stamps
+        except CertificateFault:
+            return True
+
+    def reload(self) -> None:
+        """Reads everything anew, or, raising CertificateFault, leaves everything as it was."""
+        self.server_context, self.client_context = self._read()
+
+    def _read(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+        settings = self._settings
+        stamps = self._stamp()
+        # Taken even when what follows fails: the same bad file is not read and complained of again and again.
+        self._stamps = stamps
+        usual = self._server(settings.certificate, settings.private_key)
+        by_name: dict[str, ssl.SSLContext] = {}
+        for chain, key in _pairs(settings.folder):
+            context = self._server(chain, key)
+            for name in _names_in(chain):
+                by_name[name] = context
+        client = self._client()
+        self._by_name = by_name
+        usual.sni_callback = self._chosen
+        return usual, client
+
+    def _chosen(self, connection: Any, name: str | None, _context: ssl.SSLContext) -> None:
+        """The client says whom it wants to talk to: shows the certificate of that name."""
+        if name is None:
+            return
+        wanted = name.lower().rstrip(".")
+        fitting = self._by_name.get(wanted) or self._by_name.get("*." + wanted.partition(".")[2])
+        if fitting is not None:
+            connection.context = fitting
+
+    def _server(self, chain: Path, key: Path | None) -> ssl.SSLContext:
+        settings = self._settings
+        context = self._context(ssl.PROTOCOL_TLS_SERVER)
+        # Without tickets a client has to show its certificate each time, to whom we believe by then.
+        context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+        context.num_tickets = 0
+        _load_own(context, chain, key)
+        if settings.client_authorities is not None:
+            _load_authorities(context, settings.client_authorities)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    def _client(self) -> ssl.SSLContext:
+        settings = self._settings
+        context = self._context(ssl.PROTOCOL_TLS_CLIENT)
+        # `TlsChannel` does it, because of SIP URIs in certificates.
+        context.check_hostname = False
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        if settings.gateway_authorities is not None:
+            _load_authorities(context, settings.gateway_authorities)
+        _load_own(context, settings.certificate, settings.private_key)
+        return context
+
+    def _context(self, protocol: int) -> ssl.SSLContext:
+        context = ssl.SSLContext(protocol)
+        context.minimum_version = _VERSIONS[self._settings.minimum_version]
+        try:
+            context.set_ciphers(self._settings.ciphers)
+        except ssl.SSLError:
+            raise CertificateFault(
+                f"No cipher is meant by {self._settings.ciphers!r}: write what `openssl ciphers` takes."
+            ) from None
+        return context
+
+    def _stamp(self) -> tuple[Stamp, ...]:
+        settings = self._settings
+        files = {settings.certificate}
+        files.update(
+            one
+            for one in (settings.private_key, settings.client_authorities, settings.gateway_authorities)
+            if one is not None
+        )
+        for pair in _pairs(settings.folder):
+            files.update(one for one in pair if one is not None)
+        return tuple(_stamp_of(path) for path in sorted(files))
+
+
+def _stamp_of(path: Path) -> Stamp:
+    try:
+        state = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), state.st_mtime_ns, state.st_size
+
+
+def _pairs(folder: Path | None) -> list[tuple[Path, Path | None]]:
+    """Certificates of a folder, each with the file of its key; None: it is in the same file."""
+    if folder is None:
+        return []
+    try:
+        chains = sorted(path for path in folder.iterdir() if path.suffix in _MARKS)[:_MOST]
+    except OSError as fault:
+        raise CertificateFault(
+            f"The folder {folder} cannot be read: {fault.strerror}. Correct the path or its permissions."
+        ) from None
+    keys = ((chain, chain.with_suffix(".key")) for chain in chains)
+    return [(chain, key if key.exists() else None) for chain, key in keys]
+
+
+def _names_in(chain: Path) -> list[str]:
+    """What the first certificate of a file is for."""
+    certificate = x509.load_pem_x509_certificates(chain.read_bytes())[0]
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [name.lower().rstrip(".") for name in names.get_values_for_type(x509.DNSName)]
+
+
+def _load_own(context: ssl.SSLContext, chain: Path, key: Path | None) -> None:
+    try:
+        context.load_cert_chain(chain, key, password=_no_password)
+    except ssl.SSLError as fault:
+        why = str(fault.reason or fault).replace("_", " ").lower()
+        raise CertificateFault(
+            f"The certificate {chain} cannot be used with the key in {key or chain}: {why}. "
+            "Give PEM files that belong together, the key without a password."
+        ) from None
+    except OSError as fault:
+        raise CertificateFault(
+            f"{chain} or {key or chain} cannot be read: {fault.strerror}. "
+            "Correct the path or its permissions."
+        ) from None
+
+
+def _load_authorities(context: ssl.SSLContext, path: Path) -> None:
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError:
+        raise CertificateFault(
+            f"{path} holds no certificate of an authority: give a PEM file with one or more."
+        ) from None
+    except OSError as fault:
+        raise CertificateFault(
+            f"{path} cannot be read: {fault.strerror}. Correct the path or its permissions."
+        ) from None
+
+
+def _no_password() -> str:
+    """A key with a password would be asked for on the terminal."""
+    return ""

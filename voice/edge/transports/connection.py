@@ -1,0 +1,292 @@
+"""One connection, whoever opened it: bytes through TLS and WebSocket, where it has them, to SIP messages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from voice.edge.settings import StreamLimits
+from voice.edge.transports.secure import TlsChannel, TlsFault
+from voice.edge.transports.websocket import Alive, WebSocketFraming
+from voice.sip.errors import StreamError
+from voice.sip.flow import Flow
+from voice.sip.framing import PONG, Ping, StreamFramer
+
+log = logging.getLogger(__name__)
+
+Peer = tuple[int, str, int, str]
+"""Door, address, port, and the name that a TLS peer was verified for."""
+
+NO_CONNECTION: Final = "the connection broke"
+
+
+class StreamUser(Protocol):
+    """Who gets what comes by a stream."""
+
+    def stream_known(self, host: str) -> bool:
+        """Whether anything could let in a call from this address."""
+        ...
+
+    def stream_refused(self, flow: Flow, rule: str) -> None:
+        """A connection was not taken, or could not be secured, for this reason."""
+        ...
+
+    def stream_received(self, data: bytes, flow: Flow) -> bool:
+        """One message; False: nothing from this source is wanted, close the connection."""
+        ...
+
+    def stream_unreadable(self, error: StreamError, flow: Flow) -> None:
+        """The connection is closed after whatever this sends."""
+        ...
+
+    def stream_failed(self, flow: Flow, problem: str) -> None:
+        """The connection broke, or could not be opened."""
+        ...
+
+
+class Keeper(Protocol):
+    """The table that the connection is in."""
+
+    user: StreamUser
+    limits: StreamLimits
+
+    def came(self, connection: Connection) -> bool:
+        """Whether there is room for it."""
+        ...
+
+    def secured(self, connection: Connection) -> None:
+        """From now on it carries messages."""
+        ...
+
+    def left(self, connection: Connection) -> None:
+        """It is gone."""
+        ...
+
+
+class _Plain:
+    """Messages one after another on the stream itself (RFC 3261 section 18.3)."""
+
+    ended = False
+
+    def __init__(self) -> None:
+        self._framer = StreamFramer()
+        self.feed = self._framer.feed
+
+    @property
+    def midway(self) -> bool:
+        return self._framer.midway
+
+    def wrap(self, message: bytes) -> bytes:
+        return message
+
+    def owed(self) -> bytes:
+        return b""
+
+    def ping(self) -> bytes:
+        return b""
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class Connection(asyncio.Protocol):
+    """`name`: of the TLS peer that we connect to; `context`: None on a connection without TLS."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        number: int,
+        transport: str,
+        index: int,
+        *,
+        outgoing: bool = False,
+        context: ssl.SSLContext | None = None,
+        name: str = "",
+    ) -> None:
+        self._keeper = keeper
+        self.outgoing = outgoing
+        self.number = number
+        self._framing = WebSocketFraming() if transport in ("WS", "WSS") else _Plain()
+        self._tls = None if context is None else TlsChannel(context, name=name if outgoing else None)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self.known = outgoing
+        """Whether a call from there could be let in."""
+        self._understood = outgoing
+        self._heard = self._loop.time()
+        """When the last message was whole, or the one that is midway began."""
+        self._pinged = False
+        self._watch: asyncio.TimerHandle | None = None
+        self.flow = Flow(transport, index, "", 0, number, name)
+        self.problem = NO_CONNECTION
+        """What to tell those who wait for it when it ends."""
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        """Done when it carries messages, or never will."""
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def peer(self) -> Peer:
+        return self.flow.local, self.flow.host, self.flow.port, self.flow.name
+
+    @property
+    def shaking(self) -> bool:
+        """Whether TLS is still being agreed on."""
+        return self._tls is not None and not self._tls.ready
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the peer's verified certificate is for."""
+        return () if self._tls is None else self._tls.identities.all
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        name = transport.get_extra_info("peername")
+        if name is None:
+            transport.abort()
+            return
+        self.flow = self.flow._replace(host=name[0], port=name[1])
+        if not self._keeper.came(self):
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=self._keeper.limits.send_buffer_bytes)
+        self._watch_over()
+        if self._tls is None:
+            self._secured()
+        elif self.outgoing:
+            self._tls.begin()
+            self._write(b"")
+
+    def data_received(self, data: bytes) -> None:
+        if self._tls is not None:
+            shaking = self.shaking
+            try:
+                data = self._tls.receive(data)
+            except TlsFault as fault:
+                self._not_secure(str(fault), shaking)
+                return
+            self._write(b"")
+            if shaking and self._tls.ready:
+                self._secured()
+        if data:
+            self._read(data)
+        if self._tls is not None and self._tls.ended:
+            self.close()
+
+    def pause_writing(self) -> None:
+        """More waits to be sent than the limit: the peer does not read."""
+        log.info("cut off %s, which does not read what it is sent", self.flow)
+        self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._transport = None
+        self._keeper.left(self)
+        for future in (self.ready, self.gone):
+            if not future.done():
+                future.set_result(None)
+
+    def send(self, data: bytes) -> None:
+        """One message."""
+        self._write(self._framing.wrap(data))
+
+    def close(self) -> None:
+        """Ends it after what has been sent."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._write(self._framing.finish())
+        if self._tls is not None:
+            self._tls.finish()
+            self._write(b"")
+        self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _secured(self) -> None:
+        self._heard = self._loop.time()
+        self._keeper.secured(self)
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def _not_secure(self, problem: str, shaking: bool) -> None:
+        self.problem = problem
+        self._write(b"", alert=True)
+        if shaking and not self.outgoing:
+            self._keeper.user.stream_refused(self.flow, problem)
+        if self._transport is not None:
+            self._transport.close()
+
+    def _read(self, data: bytes) -> None:
+        user = self._keeper.user
+        midway = self._framing.midway
+        try:
+            for frame in self._frames(data):
+                midway = False
+                if isinstance(frame, Ping):
+                    self.send(PONG)
+                if isinstance(frame, Ping | Alive):
+                    self._understood = self._understood or self.known
+                    continue
+                self._understood = True
+                if not user.stream_received(frame, self.flow):
+                    self.abort()
+                    return
+        except StreamError as error:
+            user.stream_unreadable(error, self.flow)
+            self.close()
+            return
+        if not midway:
+            # So that a byte now and then does not keep half a message for ever.
+            self._heard = self._loop.time()
+            self._pinged = False
+        self._write(self._framing.owed())
+        if self._framing.ended:
+            self.close()
+
+    def _frames(self, data: bytes) -> Iterator[bytes | Ping | Alive]:
+        yield from self._framing.feed(data)
+
+    def _write(self, data: bytes, *, alert: bool = False) -> None:
+        """Sends bytes of the innermost layer, and whatever TLS owes."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._tls is not None:
+            if data and not alert:
+                try:
+                    self._tls.send(data)
+                except TlsFault as fault:
+                    self.problem = str(fault)
+                    self.abort()
+                    return
+            data = self._tls.owed()
+        if data:
+            transport.write(data)
+
+    def _watch_over(self) -> None:
+        """Closes the connection once it is silent for too long."""
+        limits = self._keeper.limits
+        if self.shaking:
+            patience = limits.handshake_seconds
+        elif not self._understood or self._framing.midway:
+            # A message that has begun has to end soon, so that half messages cannot hold connections.
+            patience = limits.first_message_seconds
+        else:
+            patience = limits.idle_seconds
+        left = self._heard + patience - self._loop.time()
+        if left <= 0:
+            if self.shaking and not self.outgoing:
+                self._keeper.user.stream_refused(self.flow, "handshake time")
+            self.abort()
+            return
+        if not self._pinged and patience == limits.idle_seconds and left < patience / 2:
+            self._pinged = True
+            self._write(self._framing.ping())
+        step = min(left, limits.handshake_seconds, limits.first_message_seconds, limits.idle_seconds / 3)
+        self._watch = self._loop.call_later(step, self._watch_over)

@@ -1,0 +1,212 @@
+"""All connections of an edge: those that peers open and those that we open, one table, bounded in every direction.
+
+A connection is used for all messages to its peer for as long as it lasts (RFC 3261 section 18).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import count
+from typing import Final
+
+from voice.edge.core.doors import Door
+from voice.edge.settings import StreamLimits
+from voice.edge.transports.certificates import Certificates
+from voice.edge.transports.connection import Connection, Peer, StreamUser
+from voice.sip.flow import Flow
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 64
+"""Messages that wait for one connection to be opened."""
+SECURE: Final = frozenset(("TLS", "WSS"))
+TOO_MANY: Final = "connections of all sources"
+TOO_MANY_OF_SOURCE: Final = "connections of one source"
+TOO_MANY_HANDSHAKES: Final = "handshakes at once"
+
+
+class Streams:
+    """`certificates`: None where nothing listens with TLS."""
+
+    def __init__(
+        self, user: StreamUser, limits: StreamLimits, certificates: Certificates | None = None
+    ) -> None:
+        self.user = user
+        self.limits = limits
+        self._certificates = certificates
+        self._servers: list[asyncio.Server] = []
+        self._by_peer: dict[Peer, Connection] = {}
+        self._opening: dict[Peer, list[bytes]] = {}
+        self._per_source: dict[str, int] = {}
+        self._handshakes = [0, 0]
+        """Of strangers, and of those that a call could be let in from."""
+        self._shaking: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = count(1)
+        self._open: set[Connection] = set()
+        self.refused = 0
+        """Connections closed at once because there were too many."""
+
+    async def listen(self, transport: str, host: str, port: int, index: int) -> tuple[str, int]:
+        """Binds a listener, which `serve` starts; returns its address.  Raises OSError."""
+        loop = asyncio.get_running_loop()
+
+        def connection() -> Connection:
+            context = None
+            if transport in SECURE:
+                assert self._certificates is not None, "TLS without certificates"
+                context = self._certificates.server_context
+            return Connection(self, next(self._numbers), transport, index, context=context)
+
+        server = await loop.create_server(connection, host, port, backlog=256, start_serving=False)
+        self._servers.append(server)
+        name = server.sockets[0].getsockname()
+        return name[0], name[1]
+
+    async def serve(self) -> None:
+        """Takes connections from now on."""
+        for server in self._servers:
+            await server.start_serving()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def connected(self, flow: Flow) -> bool:
+        """Whether the flow still has the connection it was made with."""
+        connection = self._of(flow)
+        return connection is not None and connection.number == flow.connection
+
+    def names(self, flow: Flow) -> tuple[str, ...]:
+        """What the verified certificate of the flow's peer is for; empty without one."""
+        connection = self._of(flow)
+        return connection.names if connection is not None and connection.number == flow.connection else ()
+
+    def send(self, data: bytes, flow: Flow, door: Door) -> None:
+        """Sends on the peer's connection, opening one if there is none."""
+        if flow.secure and not flow.connection and not flow.name:
+            flow = flow._replace(name=flow.host)
+        connection = self._of(flow)
+        if connection is not None:
+            connection.send(data)
+            return
+        if not flow.can_connect:
+            self.user.stream_failed(flow, "the connection of the WebSocket client is gone")
+            return
+        peer = (flow.local, flow.host, flow.port, flow.name)
+        waiting = self._opening.get(peer)
+        if waiting is None:
+            self._opening[peer] = [data]
+            task = asyncio.get_running_loop().create_task(self._connect(flow._replace(connection=0), door))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif len(waiting) < MAX_WAITING:
+            waiting.append(data)
+
+    async def close(self) -> None:
+        """Ends all connections and listeners."""
+        for server in self._servers:
+            server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        gone = [connection.gone for connection in self._open]
+        for connection in list(self._open):
+            connection.abort()
+        await asyncio.gather(*gone)
+        for server in self._servers:
+            await server.wait_closed()
+
+    # -- what connections tell -------------------------------------------------------------------
+
+    def came(self, connection: Connection) -> bool:
+        host = connection.flow.host
+        mine = self._per_source.get(host, 0)
+        if not connection.outgoing:
+            connection.known = self.user.stream_known(host)
+            limit = self._limit_met(connection, mine)
+            if limit is not None:
+                self.refused += 1
+                self.user.stream_refused(connection.flow, limit)
+                return False
+        self._per_source[host] = mine + 1
+        self._open.add(connection)
+        if connection.shaking and not connection.outgoing:
+            self._shaking.add(connection)
+            self._handshakes[connection.known] += 1
+        return True
+
+    def secured(self, connection: Connection) -> None:
+        self._shaken(connection)
+        self._by_peer[connection.peer] = connection
+
+    def left(self, connection: Connection) -> None:
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        self._shaken(connection)
+        host = connection.flow.host
+        if self._per_source[host] == 1:
+            del self._per_source[host]
+        else:
+            self._per_source[host] -= 1
+        if self._by_peer.get(connection.peer) is connection:
+            del self._by_peer[connection.peer]
+            self.user.stream_failed(connection.flow, connection.problem)
+
+    def _limit_met(self, connection: Connection, mine: int) -> str | None:
+        limits = self.limits
+        if len(self._open) >= limits.total:
+            return TOO_MANY
+        if mine >= limits.per_source:
+            return TOO_MANY_OF_SOURCE
+        # Handshakes cost the most that a stranger can ask for: those who may call keep places for themselves.
+        places = limits.handshakes if connection.known else limits.handshakes // 4
+        if connection.shaking and self._handshakes[connection.known] >= places:
+            return TOO_MANY_HANDSHAKES
+        return None
+
+    def _shaken(self, connection: Connection) -> None:
+        if connection in self._shaking:
+            self._shaking.discard(connection)
+            self._handshakes[connection.known] -= 1
+
+    def _of(self, flow: Flow) -> Connection | None:
+        return self._by_peer.get((flow.local, flow.host, flow.port, flow.name))
+
+    async def _connect(self, flow: Flow, door: Door) -> None:
+        problem = await self._opened(flow, door)
+        waiting = self._opening.pop((flow.local, flow.host, flow.port, flow.name), ())
+        connection = self._of(flow)
+        if connection is None:
+            log.info("could not connect to %s: %s", flow, problem)
+            self.user.stream_failed(flow, problem)
+            return
+        for data in waiting:
+            connection.send(data)
+
+    async def _opened(self, flow: Flow, door: Door) -> str:
+        """Opens a connection; returns why there is none, when there is none."""
+        loop = asyncio.get_running_loop()
+        local = None if door.local_host in ("0.0.0.0", "::", "") else (door.local_host, 0)  # noqa: S104
+        context = None
+        if flow.transport in SECURE:
+            assert self._certificates is not None, "TLS without certificates"
+            context = self._certificates.client_context
+        connection = Connection(
+            self,
+            next(self._numbers),
+            flow.transport,
+            flow.local,
+            outgoing=True,
+            context=context,
+            name=flow.name,
+        )
+        try:
+            async with asyncio.timeout(self.limits.connect_seconds):
+                await loop.create_connection(lambda: connection, flow.host, flow.port, local_addr=local)
+                await connection.ready
+        except OSError as fault:
+            connection.abort()
+            return str(fault) or "no answer"
+        return connection.problem

@@ -1,0 +1,110 @@
+"""SIP over WebSocket (RFC 7118), without sockets: the server's side of one connection.
+
+One WebSocket message is one SIP message, so its end needs no Content-Length.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from voice.sip.framing import PING, Ping
+from voice.sip.message import MAX_MESSAGE_BYTES
+
+SUBPROTOCOL: Final = "sip"
+
+
+class Alive:
+    """The peer is there and speaks WebSocket, without having said anything."""
+
+
+ALIVE: Final = Alive()
+_KEEPALIVE: Final = frozenset((b"\r\n\r\n", b"\r\n", b""))
+_NORMAL: Final = 1000
+
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.WARNING)
+"""Connections come and go; the library would say so of each."""
+
+
+class WebSocketFraming:
+    """What comes by one WebSocket connection, cut into SIP messages."""
+
+    def __init__(self) -> None:
+        self._protocol = ServerProtocol(
+            subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=MAX_MESSAGE_BYTES, logger=_log
+        )
+        self._message = bytearray()
+
+    @property
+    def midway(self) -> bool:
+        """Whether something has begun and waits for its rest."""
+        return self._protocol.state is State.CONNECTING or bool(self._message)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come, and what is owed is the last."""
+        return self._protocol.close_expected()
+
+    def feed(self, data: bytes) -> Iterator[bytes | Ping | Alive]:
+        """The messages and keepalives that are now whole."""
+        protocol = self._protocol
+        if data:
+            protocol.receive_data(data)
+        for event in protocol.events_received():
+            if isinstance(event, Request):
+                protocol.send_response(protocol.accept(event))
+                if protocol.state is State.OPEN:
+                    yield ALIVE
+            elif isinstance(event, Frame):
+                yield from self._frame(event)
+
+    def wrap(self, message: bytes) -> bytes:
+        """A message as it is sent.  Text where it is some: browsers' SIP stacks expect text."""
+        if self._protocol.state is not State.OPEN:
+            return b""
+        try:
+            message.decode()
+        except UnicodeDecodeError:
+            self._protocol.send_binary(message)
+        else:
+            self._protocol.send_text(message)
+        return self.owed()
+
+    def owed(self) -> bytes:
+        """What the WebSocket layer itself has to say."""
+        return b"".join(self._protocol.data_to_send())
+
+    def ping(self) -> bytes:
+        """Asks whether the peer is still there; browsers answer by themselves."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_ping(b"")
+        return self.owed()
+
+    def finish(self) -> bytes:
+        """The last words."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(_NORMAL)
+        return self.owed()
+
+    def _frame(self, frame: Frame) -> Iterator[bytes | Ping | Alive]:
+        if frame.opcode is Opcode.PONG:
+            yield ALIVE
+        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return
+        self._message += frame.data
+        if not frame.fin:
+            return
+        message = bytes(self._message)
+        self._message.clear()
+        if message in _KEEPALIVE:
+            yield PING
+        else:
+            yield message
