@@ -40,6 +40,7 @@ HOMES = {
     "phonenumbers": ("sip_config",),
     "cryptography": ("voice.edge",),
     "dns": ("voice.edge",),
+    "websockets": ("voice.edge.transports",),
     "typer": ("voice.cli",),
     "rich": ("voice.cli",),
 }

@@ -13,7 +13,7 @@ from sip_config.directory import Directory
 from sip_config.model import Transport
 from tests.edge.world import BASE
 from voice.edge.server import Edge
-from voice.edge.settings import EdgeSettings, Listen, StreamLimits
+from voice.edge.settings import EdgeSettings, Listen, StreamLimits, TlsSettings
 from voice.pool.orders import CallOrder, PoolFull, Seat
 from voice.records import Record
 
@@ -54,13 +54,18 @@ class Records:
                 await self._more.wait()
 
 
-def settings(host: str = "127.0.0.1", streams: StreamLimits | None = None) -> EdgeSettings:
-    """UDP and TCP on ports of the system's choice."""
-    both = tuple(
-        Listen(transport=transport, host=host, port=0) for transport in (Transport.UDP, Transport.TCP)
-    )
+def settings(
+    host: str = "127.0.0.1", streams: StreamLimits | None = None, tls: TlsSettings | None = None
+) -> EdgeSettings:
+    """UDP and TCP on ports of the system's choice; with `tls`, every transport."""
+    transports = tuple(Transport) if tls else (Transport.UDP, Transport.TCP)
     made = EdgeSettings(
-        listen=both, base_domain=BASE, seal_key=b"k" * 32, digest_secret=b"s" * 32, allow_private_targets=True
+        listen=tuple(Listen(transport=transport, host=host, port=0) for transport in transports),
+        tls=tls,
+        base_domain=BASE,
+        seal_key=b"k" * 32,
+        digest_secret=b"s" * 32,
+        allow_private_targets=True,
     )
     return made if streams is None else replace(made, streams=streams)
 

@@ -298,7 +298,9 @@ def test_targets_inside_networks_can_be_allowed_but_never_the_edges_own_inside_d
 @pytest.mark.parametrize(
     ("target", "status"),
     [
-        ("sips:x@5.5.5.1", 416),
+        ("sips:x@5.5.5.1", 500),
+        ("sips:x@5.5.5.1;transport=udp", 500),
+        ("sip:x@5.5.5.1;transport=ws", 500),
         ("http://x", 484),
         ("sip:x@5.5.5.1;transport=tls", 500),
         ("+4", 484),
@@ -375,8 +377,8 @@ def test_only_the_first_of_several_legs_has_the_id() -> None:
 
 
 def test_a_named_leg_without_any_way_is_on_record_as_failed() -> None:
-    dial = Dial("sips:bob@5.5.5.2", leg_id=LEG).begin()
-    dial.process.gets_response(416)
+    dial = Dial("+4", leg_id=LEG).begin()
+    dial.process.gets_response(484)
     (started,), (ended,) = dial.world.said(LegStarted), dial.world.said(LegChanged)
     assert (started.leg_id, ended.leg_id) == (LEG, LEG)
-    assert (ended.status, ended.sip_status) == (LegStatus.FAILED, 416)
+    assert (ended.status, ended.sip_status) == (LegStatus.FAILED, 484)

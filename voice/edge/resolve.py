@@ -151,7 +151,7 @@ class Resolver:
         return seconds, pointers[:_MOST]
 
     async def _located(self, name: str) -> tuple[float, list[tuple[str, int]]]:
-        """Host names and ports of SRV records, in the order to try them; none for a service that is not there."""
+        """Host names and ports of SRV records, in the order to try them."""
         seconds, records = await self._records(name, dns.rdatatype.SRV)
         if len(records) == 1 and str(records[0].target) == ".":
             return seconds, []

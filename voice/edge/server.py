@@ -253,8 +253,8 @@ class Edge:
     def stream_known(self, host: str) -> bool:
         return self._directory().could_admit(host)
 
-    def stream_refused(self, flow: Flow, rule: str) -> None:
-        self._proxy.stream_refused(flow, rule, self._clock())
+    def stream_refused(self, flow: Flow, cause: str, detail: str) -> None:
+        self._proxy.stream_refused(flow, cause, detail, self._clock())
         self._after()
 
     def _received_inside(self, data: bytes, source: Flow, now: float) -> None:

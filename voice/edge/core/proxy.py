@@ -32,7 +32,6 @@ from voice.edge.core.screening import (
     DRAINING,
     NO_SEALED_ROUTE,
     SIPS_IN_THE_CLEAR,
-    connection_refused,
     method_not_allowed,
     not_sealed,
     screened,
@@ -41,6 +40,7 @@ from voice.edge.core.screening import (
 from voice.edge.core.sources import Sources
 from voice.edge.core.targets import Hop, Target
 from voice.edge.core.tokens import DialogToken
+from voice.edge.core.unconnected import unconnected
 from voice.edge.seal import MIN_TOKEN_CHARS, SealError
 from voice.edge.settings import EdgeSettings
 from voice.pool.orders import Seat
@@ -154,9 +154,9 @@ class Proxy:
         kernel.refusals.handle_timer(now)
         self.calls.handle_timer(now)
 
-    def stream_refused(self, source: Flow, rule: str, now: float) -> None:
+    def stream_refused(self, source: Flow, cause: str, detail: str, now: float) -> None:
         """A connection was not taken, or not secured."""
-        self._answers.record(None, source, connection_refused(rule, source), now)
+        self._answers.record(None, source, unconnected(cause, detail, source), now)
 
     def transport_failed(self, flow: Flow, now: float, problem: str = "") -> None:
         """Sending to this peer failed: an ICMP error, a connection refused or broken."""

@@ -10,8 +10,6 @@ from voice.edge.core.loops import has_looped
 from voice.edge.core.pops import ELSEWHERE
 from voice.records import Gate
 from voice.sip.errors import SipParseError
-from voice.sip.flow import Flow
-from voice.sip.headers import printable
 from voice.sip.message import Request
 
 _PARSE_CAUSES: Final = {414: "uri-too-long", 416: "uri-scheme", 505: "sip-version", 513: "too-large"}
@@ -36,20 +34,13 @@ NO_SEALED_ROUTE: Final = Verdict(
 )
 SIPS_IN_THE_CLEAR: Final = Verdict(
     status=403,
-    gate="route",
+    gate=Gate.REQUEST,
+    cause="sips-without-tls",
     rule="sips without TLS",
     remedy="A sips URI promises TLS on the whole way, and this request came without: "
     "let the PBX use TLS, or call a sip URI.",
     reason="SIPS Requires TLS",
 )
-_CONNECTION_REMEDIES: Final = {
-    "connections of all sources": "The edge has as many connections as it may: raise connections.total, "
-    "or find who holds them.",
-    "connections of one source": "This address has as many connections as it may: let the PBX keep one "
-    "open and use it for all calls, or raise connections.per_source.",
-    "handshakes at once": "Too many TLS handshakes are being done: let the PBX keep its connection open.",
-    "handshake time": "The TLS handshake was begun and not finished in time: use TLS on this port.",
-}
 _TOO_MANY_HOPS: Final = Verdict(
     status=483,
     gate=Gate.REQUEST,
@@ -85,21 +76,6 @@ def screened(request: Request, doors: Doors) -> Verdict | None:
             headers=tuple(("Unsupported", option) for option in demanded[:_MAX_OPTIONS]),
         )
     return None
-
-
-def connection_refused(rule: str, source: Flow) -> Verdict:
-    """A connection that was not taken, or that could not be secured."""
-    remedy = _CONNECTION_REMEDIES.get(rule)
-    if remedy is None:
-        return Verdict(
-            status=0,
-            gate="tls",
-            rule=rule,
-            remedy=f"TLS with {source.host} failed: {printable(rule)}. Let the PBX trust the authority of "
-            "the edge's certificate, call by a name that it is for, and use TLS 1.2 or newer; its own "
-            "certificate has to come from an authority that this node believes.",
-        )
-    return Verdict(status=0, gate="source", rule=rule, remedy=remedy)
 
 
 def method_not_allowed(method: str) -> Verdict:

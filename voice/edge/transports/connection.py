@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from voice.edge.core.unconnected import NOT_SECURED, TOO_SLOW_HANDSHAKE
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.secure import TlsChannel, TlsFault
 from voice.edge.transports.websocket import Alive, WebSocketFraming
@@ -30,8 +31,8 @@ class StreamUser(Protocol):
         """Whether anything could let in a call from this address."""
         ...
 
-    def stream_refused(self, flow: Flow, rule: str) -> None:
-        """A connection was not taken, or could not be secured, for this reason."""
+    def stream_refused(self, flow: Flow, cause: str, detail: str) -> None:
+        """A connection was not taken, or could not be secured; `cause` of `voice.edge.core.unconnected`."""
         ...
 
     def stream_received(self, data: bytes, flow: Flow) -> bool:
@@ -218,7 +219,7 @@ class Connection(asyncio.Protocol):
         self.problem = problem
         self._write(b"", alert=True)
         if shaking and not self.outgoing:
-            self._keeper.user.stream_refused(self.flow, problem)
+            self._keeper.user.stream_refused(self.flow, NOT_SECURED, problem)
         if self._transport is not None:
             self._transport.close()
 
@@ -282,7 +283,7 @@ class Connection(asyncio.Protocol):
         left = self._heard + patience - self._loop.time()
         if left <= 0:
             if self.shaking and not self.outgoing:
-                self._keeper.user.stream_refused(self.flow, "handshake time")
+                self._keeper.user.stream_refused(self.flow, TOO_SLOW_HANDSHAKE, "")
             self.abort()
             return
         if not self._pinged and patience == limits.idle_seconds and left < patience / 2:

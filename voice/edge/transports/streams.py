@@ -1,4 +1,4 @@
-"""All connections of an edge: those that peers open and those that we open, one table, bounded in every direction.
+"""All connections of an edge, whoever opened them: one table, bounded in every direction.
 
 A connection is used for all messages to its peer for as long as it lasts (RFC 3261 section 18).
 """
@@ -11,6 +11,7 @@ from itertools import count
 from typing import Final
 
 from voice.edge.core.doors import Door
+from voice.edge.core.unconnected import TOO_MANY, TOO_MANY_HANDSHAKES, TOO_MANY_OF_SOURCE
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.certificates import Certificates
 from voice.edge.transports.connection import Connection, Peer, StreamUser
@@ -21,9 +22,6 @@ log = logging.getLogger(__name__)
 MAX_WAITING: Final = 64
 """Messages that wait for one connection to be opened."""
 SECURE: Final = frozenset(("TLS", "WSS"))
-TOO_MANY: Final = "connections of all sources"
-TOO_MANY_OF_SOURCE: Final = "connections of one source"
-TOO_MANY_HANDSHAKES: Final = "handshakes at once"
 
 
 class Streams:
@@ -127,7 +125,7 @@ class Streams:
             limit = self._limit_met(connection, mine)
             if limit is not None:
                 self.refused += 1
-                self.user.stream_refused(connection.flow, limit)
+                self.user.stream_refused(connection.flow, limit, "")
                 return False
         self._per_source[host] = mine + 1
         self._open.add(connection)

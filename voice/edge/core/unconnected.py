@@ -1,0 +1,53 @@
+"""Connections that were not taken, or could not be secured, as refusals that say what to change."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from voice.edge.core.answers import Verdict
+from voice.records import Gate
+from voice.sip.flow import Flow
+from voice.sip.headers import printable
+
+TOO_MANY: Final = "connections-total"
+TOO_MANY_OF_SOURCE: Final = "connections-per-source"
+TOO_MANY_HANDSHAKES: Final = "tls-handshakes"
+TOO_SLOW_HANDSHAKE: Final = "tls-handshake-time"
+NOT_SECURED: Final = "tls-failed"
+
+_SAYS: Final = {
+    TOO_MANY: (
+        "connections of all sources",
+        "The edge has as many connections as it may: find who holds them, or raise "
+        "node.sip.connections.total.",
+    ),
+    TOO_MANY_OF_SOURCE: (
+        "connections of one source",
+        "The address has as many connections as it may: let the PBX keep one open and use it for all its "
+        "calls, or raise node.sip.connections.per_source.",
+    ),
+    TOO_MANY_HANDSHAKES: (
+        "TLS handshakes at once",
+        "Too many TLS handshakes were under way: let the PBX keep its connection open between calls, or "
+        "raise node.sip.connections.handshakes.",
+    ),
+    TOO_SLOW_HANDSHAKE: (
+        "time of a TLS handshake",
+        "The TLS handshake was not finished in time: the PBX has to speak TLS on this port.",
+    ),
+}
+
+
+def unconnected(cause: str, detail: str, source: Flow) -> Verdict:
+    """Nobody is answered, because there is nothing to answer on."""
+    if cause == NOT_SECURED:
+        rule = f"TLS: {printable(detail[:160])}"
+        remedy = (
+            f"{source.host} and the edge could not agree on TLS ({printable(detail[:160])}). The PBX has to "
+            "trust the authority of the edge's certificate, to call by a name that it is for, to speak the "
+            "least TLS version of the node or newer, and to show a certificate of its own, if any, from an "
+            "authority that the node believes."
+        )
+    else:
+        rule, remedy = _SAYS[cause]
+    return Verdict(status=0, gate=Gate.SOURCE, cause=cause, rule=rule, remedy=remedy)
