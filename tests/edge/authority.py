@@ -48,7 +48,7 @@ class Authority:
         self.file.write_bytes(built.public_bytes(Encoding.PEM))
 
     def issue(self, file: str, *names: str, days: int = 30) -> Path:
-        """A certificate for host names, addresses and SIP URIs, with its key, in one file; `days` it is good."""
+        """A certificate for host names, addresses and SIP URIs, with its key, in one file."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
         built = (

@@ -125,12 +125,19 @@ def test_what_cannot_be_answered_is_met_with_silence() -> None:
     pbx.gets_nothing()
 
 
-@pytest.mark.parametrize("uri", ["tel:+31201234567", "sips:+31201234567@acme.sip.example.com", "http://x"])
+@pytest.mark.parametrize("uri", ["tel:+31201234567", "http://x"])
 def test_other_schemes_are_416(uri: str) -> None:
     world, pbx, _ = trunk()
     pbx.send(pbx.request("INVITE", uri, body=SDP, to=f"<sip:x@{DOMAIN}>"))
     pbx.gets_response(416)
     assert refused(world).sip_status == 416
+
+
+def test_sips_in_the_clear_is_refused() -> None:
+    world, pbx, _ = trunk()
+    pbx.send(pbx.request("INVITE", f"sips:{NUMBER}@{DOMAIN}", body=SDP))
+    pbx.gets_response(403)
+    assert refused(world).cause == "sips-without-tls"
 
 
 def test_a_response_goes_to_the_port_it_came_from_when_that_was_asked_for() -> None:

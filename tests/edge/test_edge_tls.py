@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,8 @@ async def connected(
         yield reader, writer
     finally:
         writer.close()
-        try:
+        with suppress(ssl.SSLError, ConnectionError):
             await writer.wait_closed()
-        except (ssl.SSLError, ConnectionError):
-            pass
 
 
 class Carrier:
@@ -88,13 +86,13 @@ async def carrier(context: ssl.SSLContext) -> AsyncIterator[Carrier]:
 
 async def test_a_message_by_tls(authority: Authority) -> None:
     chosen = settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN)))
-    async with running(LOOPBACK, chosen) as (edge, _):
-        async with connected(address(edge, "TLS"), authority.client(), DOMAIN) as (reader, writer):
-            writer.write(b"\r\n\r\n" + options("TLS"))
-            assert await reader.readexactly(2) == b"\r\n"
-            answer = await read_message(reader)
-            assert isinstance(answer, Response)
-            assert answer.status == 200
+    async with (
+        running(LOOPBACK, chosen) as (edge, _),
+        connected(address(edge, "TLS"), authority.client(), DOMAIN) as (reader, writer),
+    ):
+        writer.write(b"\r\n\r\n" + options("TLS"))
+        assert await reader.readexactly(2) == b"\r\n"
+        assert await status(reader) == 200
 
 
 async def test_a_call_from_tls_to_tls(authority: Authority) -> None:
