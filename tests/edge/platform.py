@@ -11,7 +11,18 @@ from ipaddress import ip_network
 
 from sip_config.credentials import ha1_for_all
 from sip_config.directory import Directory
-from sip_config.model import Account, Acl, AclId, Domain, DomainId, Gateway, Pop, Region, SipAccount, Transport
+from sip_config.model import (
+    Account,
+    Acl,
+    AclId,
+    Domain,
+    DomainId,
+    Gateway,
+    Pop,
+    Region,
+    SipAccount,
+    Transport,
+)
 from tests.edge.sockets import PATIENCE_SECONDS, NoSeats, Records
 from tests.edge.world import ACCOUNT, BASE, an_account
 from voice.edge.core.liveness import PopState

@@ -84,11 +84,12 @@ UUIDS = st.uuids(version=4).map(str)
 HOSTS = st.ip_addresses().map(lambda ip: inet_ntop(AF_INET if ip.version == 4 else AF_INET6, ip.packed))
 FLOWS = st.builds(
     Flow,
-    st.sampled_from(["UDP", "TCP"]),
+    st.sampled_from(["UDP", "TCP", "TLS", "WS", "WSS"]),
     st.integers(0, 255),
     HOSTS,
     st.integers(0, 65_535),
     st.integers(0, 2**32 - 1),
+    st.from_regex(r"\A[a-z0-9.:]{0,60}\Z"),
 )
 URIS = st.from_regex(r"\Asip:[a-z0-9+]{0,40}@[a-z0-9.]{1,60}\Z")
 
