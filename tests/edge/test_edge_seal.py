@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voice.edge.core.guise import PLAIN, Guise
+from voice.edge.core.identity import Privacy
 from voice.edge.core.tokens import DialogToken, Tokens, fingerprint, ids_of
 from voice.edge.seal import KEY_BYTES, MAX_AGE_HOURS, MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, Seal, SealError
 from voice.sip.flow import Flow
@@ -93,6 +95,11 @@ FLOWS = st.builds(
 )
 URIS = st.from_regex(r"\Asip:[a-z0-9+]{0,40}@[a-z0-9.]{1,60}\Z")
 
+LINES = st.none() | st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), min_size=1)
+GUISES = st.just(PLAIN) | st.builds(
+    Guise, st.booleans(), st.booleans(), st.sampled_from(Privacy), LINES, LINES, LINES
+)
+
 
 @given(
     st.builds(
@@ -107,6 +114,7 @@ URIS = st.from_regex(r"\Asip:[a-z0-9+]{0,40}@[a-z0-9.]{1,60}\Z")
         st.booleans(),
         URIS,
         URIS,
+        GUISES,
     )
 )
 def test_a_dialog_token_says_all_that_it_was_told(token: DialogToken) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from voice.edge.core.doors import Door
+from voice.edge.core.guise import Guise, dressed
 from voice.edge.core.loops import loop_hash
 from voice.edge.core.peers import Peers
 from voice.edge.core.routeset import routes_hash
@@ -115,6 +116,7 @@ class Passage:
         "_upstream",
         "cseq_delta",
         "down",
+        "guise",
         "ids",
         "shown",
     )
@@ -129,6 +131,7 @@ class Passage:
         ids: bytes,
         cseq_delta: int,
         shown: tuple[str, str] | None,
+        guise: Guise,
     ) -> None:
         self._crossing = crossing
         self._tokens = tokens
@@ -139,6 +142,7 @@ class Passage:
         self.cseq_delta = cseq_delta
         self.shown = shown
         """URIs in From and To as the next hop sees them; None: as they came."""
+        self.guise = guise
         self._record_route: str | None = None
         self._masked: tuple[str, str | None, Flow, str] | None = None
         """Contact, tag and source of the last response, and what its Contact became."""
@@ -157,12 +161,23 @@ class Passage:
         rport = "" if down.inside else ";rport"
         first = [("via", f"SIP/2.0/{down.transport} {down.sent_by};branch={branch}{rport}")]
         hops = original.max_forwards
-        changes: dict[str, str | None] = {"route": None}
+        changes, added = dressed(
+            original.headers,
+            self.guise,
+            from_caller=crossing.from_caller,
+            from_inside=crossing.up.inside,
+            to_inside=down.inside,
+            host=down.host,
+        )
+        first += added
+        changes["route"] = None
+        if self.guise.call_id is not None:
+            changes["call-id"] = self._call_id_below
         if hops is None:
             first.append(("max-forwards", str(DEFAULT_MAX_FORWARDS)))
         else:
             changes["max-forwards"] = str(hops - 1)
-        if crossing.up.inside and not down.inside:
+        if not down.inside and (crossing.up.inside or self._hides_ways):
             changes["via"] = None
         if self.shown is not None:
             changes["from"] = _with_uri(crossing.from_, self.shown[0])
@@ -190,7 +205,17 @@ class Passage:
     def backward(self, response: Response, source: Flow, now: float) -> Response:
         """The response for whoever sent the request (section 16.7, steps 3 and 8)."""
         crossing = self._crossing
-        changes: dict[str, str | None] = {"via": None}
+        changes, added = dressed(
+            response.headers,
+            self.guise,
+            from_caller=not crossing.from_caller,
+            from_inside=self.down.inside,
+            to_inside=crossing.up.inside,
+            host=crossing.up.host,
+        )
+        changes["via"] = None
+        if self.guise.call_id is not None:
+            changes["call-id"] = crossing.sip_call_id
         if self.shown is not None:
             changes["from"] = crossing.from_text
             tag = None if crossing.to.tag is not None else response.to.tag
@@ -202,8 +227,21 @@ class Passage:
             changes["contact"] = self._masked_contact(response, source, now)
         if self._record_route is not None and "record-route" in headers:
             changes["record-route"] = self._upstream_record_route(response, now)
-        rewritten = headers.rewritten([("via", via) for via in crossing.vias], changes)
+        rewritten = headers.rewritten([*(("via", via) for via in crossing.vias), *added], changes)
         return Response(response.status, response.reason, rewritten, response.body)
+
+    @property
+    def _call_id_below(self) -> str:
+        """The Call-ID as the next hop knows it."""
+        crossing, hidden = self._crossing, self.guise.call_id
+        if hidden is None:
+            return crossing.sip_call_id
+        return self._tokens.alias(crossing.sip_call_id) if crossing.from_caller else hidden
+
+    @property
+    def _hides_ways(self) -> bool:
+        """Whether the next hop must not see by which hosts the caller's request came."""
+        return self.guise.call_id is not None and self._crossing.from_caller
 
     def _shifted_rack(self, text: str) -> str:
         """RAck names the INVITE by its CSeq number (RFC 3262 section 7.2)."""
@@ -215,9 +253,9 @@ class Passage:
     def _token_for_next_hop(self, contact: str) -> DialogToken:
         crossing = self._crossing
         if crossing.from_caller:
-            dialog = fingerprint(crossing.sip_call_id, crossing.from_.tag)
+            dialog = fingerprint(self._call_id_below, crossing.from_.tag)
         else:
-            dialog = fingerprint(crossing.sip_call_id, crossing.to.tag, crossing.from_.tag)
+            dialog = fingerprint(self._call_id_below, crossing.to.tag, crossing.from_.tag)
         flow, named_host = self._peers.way_to(contact, crossing.source, crossing.up, behind_nat=crossing.nat)
         changed = self.shown is not None
         return DialogToken(
@@ -231,6 +269,7 @@ class Passage:
             named_host,
             crossing.to.uri if changed else None,
             crossing.from_.uri if changed else None,
+            self.guise,
         )
 
     def _masked_contact(self, response: Response, source: Flow, now: float) -> str | None:
@@ -257,6 +296,7 @@ class Passage:
             named_host,
             self.shown[0] if self.shown else None,
             self.shown[1] if self.shown else None,
+            self.guise,
         )
         masked = f"<{crossing.up.uri(self._tokens.dialog(token, now), scheme=crossing.scheme)}>"
         self._masked = contact, tag, source, masked

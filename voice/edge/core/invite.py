@@ -254,6 +254,7 @@ class Invite:
             ids=ids,
             cseq_delta=cseq_delta,
             shown=branch.hop.shown,
+            guise=branch.hop.guise,
         )
         request, via_branch = passage.forward(
             branch.hop.uri, self.facts.routes, now, (*branch.hop.headers, *credentials)

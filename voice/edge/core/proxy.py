@@ -66,7 +66,6 @@ log = logging.getLogger(__name__)
 _CAPABILITIES = (("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "100rel, timer, replaces"))
 _OUR_PREFIX = "x-trunkflow-"
 _RELAY_TOKEN = HEADER.lower()
-_CLAIMS = ("p-asserted-identity", "p-preferred-identity", "remote-party-id")
 
 
 class Proxy:
@@ -178,9 +177,8 @@ class Proxy:
             log.exception("bug: a transaction could not be followed up")
 
     def _handle(self, message: Request | Response, data: bytes, source: Flow, now: float) -> None:
-        lower = data.lower()
-        if b"x-trunkflow-" in lower or b"-identity" in lower or b"remote-party-id" in lower:
-            _drop_foreign_headers(message)
+        if b"x-trunkflow-" in data.lower():
+            _drop_our_headers(message)
         occurrence = self.kernel.layer.receive(message, now)
         if occurrence is None:
             return
@@ -352,7 +350,7 @@ class Proxy:
         invite = Invite(self.kernel, server, crossing, facts, _nothing_follows)
         shown = None if token.from_uri is None or token.to_uri is None else (token.from_uri, token.to_uri)
         gateway = gateway_behind(self.kernel.directory(), token.flow)
-        hop = Hop(uri=token.target, token=token, shown=shown, gateway=gateway)
+        hop = Hop(uri=token.target, token=token, shown=shown, guise=token.guise, gateway=gateway)
         invite.begin([Target(name=token.target, hops=[hop])], now)
 
     def _cancel(self, arrived: RequestArrived, source: Flow, now: float) -> None:
@@ -391,18 +389,16 @@ class Proxy:
                 self._answers.send(message, source, 500)
 
 
-def _drop_foreign_headers(message: Request | Response) -> None:
-    """Drops what nobody but the edge may say to a call process, and claims of identity.
+def _drop_our_headers(message: Request | Response) -> None:
+    """Drops what nobody but the edge may say to a call process.
 
     The token of a relayed call is taken out where it is read (`PopRelay.taken_over`).
-
-    Who a caller claims to be is checked by nobody yet, so no claim crosses the edge (RFC 3325 section 5).
     """
     first = isinstance(message, Request) and message.method == "INVITE" and message.to.tag is None
     for name in {name for name, _ in message.headers}:
         if first and name.lower() == _RELAY_TOKEN:
             continue
-        if name.lower().startswith(_OUR_PREFIX) or name.lower() in _CLAIMS:
+        if name.lower().startswith(_OUR_PREFIX):
             message.headers.remove(name)
 
 

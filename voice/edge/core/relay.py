@@ -189,4 +189,5 @@ def passage_for(
         ids=token.ids,
         cseq_delta=cseq_delta,
         shown=shown,
+        guise=token.guise,
     )

@@ -9,6 +9,7 @@ from sip_config.model import Gateway, Transport
 from sip_config.routing import caller_id_for, dialled_as
 from voice.edge.core.best import Final
 from voice.edge.core.doors import Doors
+from voice.edge.core.guise import PLAIN, Guise
 from voice.edge.core.reach import default_port
 from voice.edge.core.tokens import DialogToken
 from voice.sip.errors import SipParseError
@@ -32,6 +33,7 @@ class Hop:
     gateway: Gateway | None = None
     shown: tuple[str, str] | None = None
     """URIs in From and To; None: as they came."""
+    guise: Guise = PLAIN
     token: DialogToken | None = None
     """Inside a dialog: its token says where it leads."""
     patience: float | None = None

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, NamedTuple
 
+from voice.edge.core.guise import GUISE_LINES, PLAIN, Guise
 from voice.edge.seal import Seal, SealError
 from voice.sip.flow import Flow
 
@@ -26,6 +27,7 @@ _HAS_NAMES: Final = 8
 _PEER_NAME: Final = 16
 _HOW: Final = {"UDP": 0, "TCP": 1, "TLS": 4, "WS": 5, "WSS": 8}
 _TRANSPORTS: Final = {how: transport for transport, how in _HOW.items()}
+_HAS_GUISE: Final = 32
 _IPV6: Final = 2
 
 FINGERPRINT_BYTES: Final = 8
@@ -55,6 +57,7 @@ class DialogToken(NamedTuple):
     """The holder, as the other side knows it; None: as the holder calls itself."""
     to_uri: str | None
     """The other side, as it knows itself; None: as the holder calls it."""
+    guise: Guise = PLAIN
 
     @property
     def call_id(self) -> str:
@@ -93,6 +96,10 @@ class Tokens:
             self._last_route = hour, self._seal.seal(_ROUTE, now)
         return self._last_route[1]
 
+    def alias(self, text: str) -> str:
+        """What stands for a text where it must not be known; the same in all messages of a call."""
+        return self._seal.alias(text)
+
     def open_dialog(self, text: str | bytes, now: float) -> DialogToken:
         """Raises SealError."""
         return _unpack(self._seal.open(text, now))
@@ -115,7 +122,8 @@ def _pack(token: DialogToken) -> bytes:
         | token.trunk * _TRUNK
         | token.named_host * _NAMED_HOST
         | names * _HAS_NAMES
-        | (peer_name != "") * _PEER_NAME,
+        | (peer_name != "") * _PEER_NAME
+        | (token.guise != PLAIN) * _HAS_GUISE,
         token.cseq_delta & 0xFFFF,
         _HOW[transport] | ipv6 * _IPV6,
         door,
@@ -126,6 +134,8 @@ def _pack(token: DialogToken) -> bytes:
     )
     address = inet_pton(AF_INET6, host.partition("%")[0]) if ipv6 else inet_pton(AF_INET, host)
     text = f"{token.target}\n{token.from_uri}\n{token.to_uri}" if names else token.target
+    if token.guise != PLAIN:
+        text = f"{text}\n{token.guise.pack()}"
     if peer_name:
         text = f"{peer_name}\n{text}"
     return head + address + token.ids + text.encode("utf-8", "surrogateescape")
@@ -148,6 +158,10 @@ def _unpack(plain: bytes) -> DialogToken:
     peer_name = ""
     if flags & _PEER_NAME:
         peer_name, _, text = text.partition("\n")
+    guise = PLAIN
+    if flags & _HAS_GUISE:
+        text, *packed = text.rsplit("\n", GUISE_LINES)
+        guise = Guise.unpack(packed)
     if flags & _HAS_NAMES:
         text, from_uri, to_uri = text.split("\n")
     return DialogToken(
@@ -161,6 +175,7 @@ def _unpack(plain: bytes) -> DialogToken:
         flags & _NAMED_HOST != 0,
         from_uri,
         to_uri,
+        guise,
     )
 
 

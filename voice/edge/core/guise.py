@@ -1,0 +1,176 @@
+"""How the messages of one call are dressed for each of its two sides.
+
+What is known of the caller, and which side is trusted, is found out once, when the call begins, and
+then travels in the sealed tokens of both sides: so each message of the call carries the asserted
+identity where it may be seen (RFC 3325), and shows nothing of the caller where it may not (RFC 3323).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from voice.edge.core.identity import Privacy, privacy_of
+from voice.sip.headers import Headers
+from voice.sip.params import quote
+from voice.sip.uri import escape_user
+
+_CALLER_TRUSTED: Final = 0x100
+_CALLEE_TRUSTED: Final = 0x200
+_MASKED: Final = 0x400
+GUISE_LINES: Final = 4
+"""Of `Guise.pack`."""
+
+_NEEDED: Final = frozenset(
+    (
+        "accept",
+        "accept-contact",
+        "accept-encoding",
+        "allow",
+        "allow-events",
+        "call-id",
+        "contact",
+        "content-disposition",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cseq",
+        "event",
+        "expires",
+        "from",
+        "info-package",
+        "join",
+        "max-forwards",
+        "mime-version",
+        "min-expires",
+        "min-se",
+        "p-asserted-identity",
+        "p-early-media",
+        "priority",
+        "privacy",
+        "proxy-authenticate",
+        "proxy-require",
+        "rack",
+        "reason",
+        "record-route",
+        "recv-info",
+        "refer-sub",
+        "refer-to",
+        "reject-contact",
+        "replaces",
+        "request-disposition",
+        "require",
+        "resource-priority",
+        "retry-after",
+        "route",
+        "rseq",
+        "session-expires",
+        "subscription-state",
+        "supported",
+        "target-dialog",
+        "timestamp",
+        "to",
+        "unsupported",
+        "via",
+        "www-authenticate",
+    )
+)
+"""What a call cannot do without; all else may say who sent it (RFC 3323 section 5.3), known header or not."""
+
+
+class Guise(NamedTuple):
+    """What a call's messages say of its caller, and to whom."""
+
+    caller_trusted: bool = False
+    """The caller's side is a trusted gateway."""
+    callee_trusted: bool = False
+    privacy: Privacy = Privacy.NOTHING
+    asserted: str | None = None
+    """The user part of the caller's asserted identity, as the callee's side wants it written."""
+    display: str | None = None
+    call_id: str | None = None
+    """As the caller's side knows it, where the callee's side knows another: it may name the caller's host."""
+
+    def pack(self) -> str:
+        """As it stands in a token; no part holds a line feed."""
+        flags = (
+            int(self.privacy)
+            | self.caller_trusted * _CALLER_TRUSTED
+            | self.callee_trusted * _CALLEE_TRUSTED
+            | (self.call_id is not None) * _MASKED
+        )
+        return f"{flags:x}\n{self.asserted or ''}\n{self.display or ''}\n{self.call_id or ''}"
+
+    @classmethod
+    def unpack(cls, lines: Sequence[str]) -> Guise:
+        written, asserted, display, call_id = lines
+        flags = int(written, 16)
+        return cls(
+            flags & _CALLER_TRUSTED != 0,
+            flags & _CALLEE_TRUSTED != 0,
+            Privacy(flags & 0xFF),
+            asserted or None,
+            display or None,
+            call_id if flags & _MASKED else None,
+        )
+
+
+PLAIN: Final = Guise()
+"""Nothing is known of the caller, and nobody is trusted."""
+
+Changes = dict[str, str | None]
+
+
+def dressed(
+    headers: Headers, guise: Guise, *, from_caller: bool, from_inside: bool, to_inside: bool, host: str
+) -> tuple[Changes, list[tuple[str, str]]]:
+    """What has to change in a message of a call on its way, and what is added to it.
+
+    `from_caller`: the message is the caller's, be it a request or a response.  `host`: by which the edge
+    is known where the message goes.
+    """
+    if from_caller:
+        known, sender, receiver = guise.privacy, guise.caller_trusted, guise.callee_trusted
+    else:
+        known, sender, receiver = Privacy.NOTHING, guise.callee_trusted, guise.caller_trusted
+    believed = from_inside or sender
+    told = to_inside or receiver
+    changes: Changes = {"p-preferred-identity": None, "remote-party-id": None}
+    added: list[tuple[str, str]] = []
+    privacy = known
+    if "privacy" in headers:
+        privacy |= privacy_of(headers)
+        if privacy != Privacy.NONE:
+            privacy &= ~Privacy.NONE
+    if from_caller and guise.asserted is not None:
+        changes["p-asserted-identity"] = None
+        if told or privacy.public:
+            added += _assertion(guise.asserted, guise.display, host)
+    elif not believed or not (told or privacy.public):
+        changes["p-asserted-identity"] = None
+    if not told:
+        changes |= _OUTSIDE
+        if privacy:
+            if privacy & Privacy.SESSION:
+                # Nobody here can hide where the sound comes from: whoever follows may.
+                added.append(("privacy", str(Privacy.SESSION)))
+            if privacy.hides_traces:
+                changes |= {key: None for key in _keys(headers) if key not in _NEEDED}
+    elif from_caller and known:
+        changes["privacy"] = None
+        added.append(("privacy", str(privacy)))
+    return changes, added
+
+
+_OUTSIDE: Final[Changes] = {"privacy": None, "diversion": None, "history-info": None}
+
+
+def _assertion(user: str, display: str | None, host: str) -> Iterable[tuple[str, str]]:
+    name = "" if display is None else quote(display) + " "
+    yield "p-asserted-identity", f"{name}<sip:{escape_user(user)}@{host}>"
+    if user.startswith("+"):
+        yield "p-asserted-identity", f"<tel:{user}>"
+
+
+def _keys(headers: Headers) -> set[str]:
+    return {name.lower() for name, _ in headers}
