@@ -134,6 +134,9 @@ def toml(port: int, inside: int, gateway: int) -> str:
 base_domain = "sip.example.com"
 data_directory = "data"
 log_level = "warning"
+[node.api]
+enabled = false
+
 [node.sip]
 udp = ["127.0.0.1:{port}"]
 tcp = []

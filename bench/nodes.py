@@ -123,8 +123,13 @@ def running_node(settings: NodeSettings) -> Iterator[BenchNode]:
 
 
 @contextmanager
-def serving(configuration: Callable[[int, int], str], core: int | None) -> Iterator[BenchNode]:
-    """The same with a configuration of one's own, made for a UDP port and an inside port."""
+def serving(
+    configuration: Callable[[int, int], str], core: int | None, code: Path | None = None
+) -> Iterator[BenchNode]:
+    """The same with a configuration of one's own, made for a UDP port and an inside port.
+
+    `code`: a checkout to run instead of this one.
+    """
     directory = Path(tempfile.mkdtemp(prefix="trunkflow-bench-"))
     port, inside = free_ports(2)
     config = directory / "node.toml"
@@ -136,7 +141,7 @@ def serving(configuration: Callable[[int, int], str], core: int | None) -> Itera
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=output, stdin=subprocess.DEVNULL
+                command, stdout=subprocess.DEVNULL, stderr=output, stdin=subprocess.DEVNULL, cwd=code
             )
         try:
             _wait_until_it_answers(process, port, log)
