@@ -91,6 +91,8 @@ async def test_from_an_empty_node_to_a_call(tmp_path: Path) -> None:
             assert await locked_out.ended() == 407  # asked for the password again
         refusals = await _refusals(api)
         assert {refusal["domain"] for refusal in refusals} == {"acme"}
+        gates = {one["gate"]: one["verdict"] for one in refusals[0]["gates"]}
+        assert (gates["acl"], gates["digest"], gates["limits"]) == ("passed", "refused", "not asked")
         await api.ask("DELETE", "/accounts/acme")
         await api.in_force()
         assert here.node.directory().domain_for_host(f"acme.{BASE_DOMAIN}") is None
@@ -100,7 +102,9 @@ async def test_from_an_empty_node_to_a_call(tmp_path: Path) -> None:
 
 async def _refusals(api: Client) -> list[Any]:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not (found := (await api.ask("GET", "/sip/refusals?domain=ACME"))["items"]):
+        while not (
+            found := (await api.ask("GET", "/sip/refusals?domain=ACME&cause=wrong-password"))["items"]
+        ):
             await asyncio.sleep(0.05)
     items: list[Any] = found
     return items

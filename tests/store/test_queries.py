@@ -109,3 +109,5 @@ async def test_refusals_newest_first_and_chosen(database: Database) -> None:
     assert len(await list_refusals(database, limit=9, account="acme")) == 3
     assert len(await list_refusals(database, limit=9, domain="acme", source="192.0.2.1")) == 2
     assert len(await list_refusals(database, limit=9, since=2.0)) == 2
+    assert len(await list_refusals(database, limit=9, cause="acl-networks")) == 4
+    assert await list_refusals(database, limit=9, cause="no-acl") == ()

@@ -17,6 +17,9 @@ def refusals(
     account: AccountOption = None,
     domain: Annotated[str | None, typer.Option(metavar="LABEL", help="Only of this domain.")] = None,
     gate: Annotated[str | None, typer.Option(metavar="GATE", help="Only by this gate, such as acl.")] = None,
+    cause: Annotated[
+        str | None, typer.Option(metavar="CAUSE", help="Only for this, such as acl-networks.")
+    ] = None,
     source: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Only from this address.")] = None,
     limit: LimitOption = 50,
     as_json: JsonOption = False,
@@ -25,7 +28,7 @@ def refusals(
     found = with_database(
         settings_of(config),
         lambda database: list_refusals(
-            database, limit=limit, account=account, domain=domain, gate=gate, source=source
+            database, limit=limit, account=account, domain=domain, gate=gate, cause=cause, source=source
         ),
     )
     if as_json:
@@ -38,11 +41,12 @@ def refusals(
             refusal.source_address,
             f"{refusal.method} {refusal.request_uri}".strip(),
             refusal.gate,
+            refusal.cause,
             refusal.sip_status,
             refusal.rule,
             refusal.remedy,
         )
         for refusal in found
     ]
-    columns = ("at", "times", "source", "request", "gate", "status", "rule", "remedy")
+    columns = ("at", "times", "source", "request", "gate", "cause", "status", "rule", "remedy")
     print_table(columns, rows, empty="Nothing was refused.")

@@ -27,6 +27,8 @@ class RefusalFilter:
     source: str | None = None
     """An IP address, by whichever port, or address:port."""
     gate: str | None = None
+    cause: str | None = None
+    sip_call_id: str | None = None
     since: float | None = None
     """Seconds since the epoch."""
 
@@ -47,6 +49,8 @@ async def refusals_page(database: Database, wanted: RefusalFilter, window: Windo
         "account_id": wanted.account_id,
         "domain": wanted.domain,
         "gate": wanted.gate,
+        "cause": wanted.cause,
+        "sip_call_id": wanted.sip_call_id,
     }
     query = _where(refusals, equal, wanted.since)
     if wanted.source is not None:

@@ -211,6 +211,7 @@ async def list_refusals(
     account: str | None = None,
     domain: str | None = None,
     gate: str | None = None,
+    cause: str | None = None,
     source: str | None = None,
     sip_call_id: str | None = None,
     since: float | None = None,
@@ -218,7 +219,7 @@ async def list_refusals(
     """The latest refusals, newest first; `source` is an IP address, by whichever port, or address:port."""
     table = schema.refusals
     query = _with_account(table).order_by(table.c.at.desc(), table.c.id.desc()).limit(limit)
-    wanted = {"domain": domain, "gate": gate, "sip_call_id": sip_call_id}
+    wanted = {"domain": domain, "gate": gate, "cause": cause, "sip_call_id": sip_call_id}
     for name, value in wanted.items():
         if value is not None:
             query = query.where(table.c[name] == value)

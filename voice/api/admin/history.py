@@ -75,6 +75,8 @@ class _History:
             domain=_lower(query.optional("domain", text())),
             source=query.optional("source", text()),
             gate=query.optional("gate", text()),
+            cause=query.optional("cause", text()),
+            sip_call_id=query.optional("sipCallId", text()),
             since=query.optional("since", timestamp),
         )
         query.check()
@@ -152,14 +154,16 @@ def operations(services: Services) -> tuple[Operation, ...]:
             scope="refusals",
             account=Owner.OPTIONAL,
             summary="List refusals",
-            description="Each names the check, the rule that decided and what to change. Those of nobody's "
-            "domain are shown to operators only.",
+            description="Each names the gates in order, the rule that decided and what to change. Those of "
+            "nobody's domain are shown to operators only.",
             query={
                 **PARAMETERS,
                 **shapes.OWNER,
                 "domain": shapes.described(shapes.TEXT, "A domain's label."),
                 "source": shapes.described(shapes.TEXT, "The address they came from."),
                 "gate": shapes.described(shapes.TEXT, "The check, such as acl."),
+                "cause": shapes.described(shapes.TEXT, "Why, such as acl-networks."),
+                "sipCallId": shapes.TEXT,
                 "since": _SINCE,
             },
             answers={200: shapes.many(_REFUSAL)},
