@@ -1,8 +1,9 @@
 """Who may call: what the access control lists of a domain say about a request (DESIGN.md, section 3).
 
 A request is let in if at least one list of its domain admits it.  A list with networks asks for a
-source inside one of them, a list with SIP accounts for the digest of one of them, a list with both
-for both.  A list without entries, and a domain without lists, admit nobody.
+source inside one of them, a list with SIP accounts for the digest of one of them, a list with
+certificates for a TLS client's certificate for one of their names, a list with several for all of them.
+A list without entries, and a domain without lists, admit nobody.
 
 The question is asked in two halves, because the source address is known before anything has been
 computed: `DomainGate.by_source` either decides, or says that a digest must and which SIP accounts
@@ -114,7 +115,9 @@ class NeedsDigest:
 class DomainGate:
     """The access control lists of one domain, compiled."""
 
-    __slots__ = ("_domain", "_lists", "_networks", "_outcomes", "_unbound")
+    __slots__ = (
+        "_by_certificate", "_certified", "_domain", "_lists", "_networks", "_outcomes", "_unbound",
+    )  # fmt: skip
 
     def __init__(self, domain: Domain, acls: Sequence[Acl], networks: NetworkTable | None = None) -> None:
         """`networks`: the table of `domain_networks`, when it was made already."""
@@ -122,15 +125,33 @@ class DomainGate:
         self._lists = tuple((acl, _users_of(acl)) for acl in acls)
         self._unbound = 0
         """Bits of the lists that ask for no network."""
+        self._certified = 0
+        """Bits of the lists that ask for a certificate."""
+        self._by_certificate: dict[str, int] = {}
         for position, acl in enumerate(acls):
-            if not acl.networks and not acl.invalid_networks and acl.sip_accounts:
-                self._unbound |= 1 << position
+            bit = 1 << position
+            if not acl.networks and not acl.invalid_networks and (acl.sip_accounts or acl.certificates):
+                self._unbound |= bit
+            if acl.certificates:
+                self._certified |= bit
+            for name in acl.certificates:
+                self._by_certificate[name] = self._by_certificate.get(name, 0) | bit
         self._networks = NetworkTable(domain_networks(acls)) if networks is None else networks
         self._outcomes: dict[int, Admitted | NeedsDigest | None] = {}
 
-    def by_source(self, source: str) -> Admitted | NeedsDigest | Refused:
-        """What the source address alone decides.  `source`: the socket's peer, an IP address."""
+    def by_source(self, source: str, names: Sequence[str] = ()) -> Admitted | NeedsDigest | Refused:
+        """What is decided by where a request comes from.
+
+        `source`: the socket's peer, an IP address; `names`: what its verified certificate is for.
+        """
         fitting = self._networks.masks(source) | self._unbound
+        if self._certified and fitting & self._certified:
+            lacking = self._certified
+            for name in names:
+                lacking &= ~self._by_certificate.get(name, 0)
+            if not fitting & ~lacking:
+                return self._uncertified(fitting, names)
+            fitting &= ~lacking
         try:
             outcome = self._outcomes[fitting]
         except KeyError:
@@ -158,6 +179,23 @@ class DomainGate:
             if users:
                 digest_lists.append((acl, users))
         return NeedsDigest(self._domain, digest_lists) if digest_lists else None
+
+    def _uncertified(self, fitting: int, names: Sequence[str]) -> Refused:
+        """The lists that fit in everything else ask for another certificate."""
+        label = self._domain.label
+        wanting = [acl for position, (acl, _) in enumerate(self._lists) if fitting >> position & 1]
+        lists = _listed([acl.name for acl in wanting])
+        wanted = _listed([name for acl in wanting for name in acl.certificates])
+        if names:
+            shown = f"The PBX's certificate is for {_listed(names)}"
+        else:
+            shown = "The PBX showed no certificate that was verified"
+        return Refused(
+            cause="acl-certificates",
+            rule=f"domain {label}: certificates of {lists}",
+            remedy=f"{shown}, and the access control lists of domain {label} that fit it ({lists}) want "
+            f"one for {wanted}: let the PBX call by TLS with such a certificate, or add the name that it has.",
+        )
 
     def _refusal(self, source: str) -> Refused:
         label = self._domain.label
@@ -191,8 +229,10 @@ def domain_networks(acls: Sequence[Acl]) -> Iterator[tuple[Network, int]]:
 
 
 def admits_any_source(acl: Acl) -> bool:
-    """Whether the list can let in a request from any address, given a correct digest."""
-    return bool(acl.sip_accounts) and not acl.networks and not acl.invalid_networks
+    """Whether the list can let in a request from any address, given a correct digest or certificate."""
+    if acl.networks or acl.invalid_networks:
+        return False
+    return bool(acl.sip_accounts) or (bool(acl.certificates) and not acl.invalid_sip_accounts)
 
 
 def admitting_networks(acl: Acl) -> bool:

@@ -96,6 +96,7 @@ class Directory:
         self._gateways_by_address = _gateways_by_address(self.gateways)
         self._sources = NetworkTable(remembered=_SOURCES_REMEMBERED)
         self._admits_any_source = False
+        self._admits_any_certified = False
         if compiled:
             for _ in self._compile():
                 pass
@@ -201,13 +202,17 @@ class Directory:
                 return gateway
         return None
 
-    def could_admit(self, address: str) -> bool:
+    def could_admit(self, address: str, *, certified: bool = False) -> bool:
         """Whether a new request from this source could be let in by anything at all; asked for every packet.
+
+        `certified`: its TLS certificate was verified, or may still be.
 
         Says nothing about responses, nor about requests inside a call that the edge's own seal vouches
         for: those come from wherever the call went.
         """
-        return self._admits_any_source or self._sources.masks(address) & _ADMITS != 0
+        if self._admits_any_source or (certified and self._admits_any_certified):
+            return True
+        return self._sources.masks(address) & _ADMITS != 0
 
     def names(self, address: str) -> bool:
         """Whether the configuration names this very source: a gateway, or in a network of an attached list.
@@ -233,7 +238,10 @@ class Directory:
                 yield from _added(table, domain_networks(acls))
                 self._gates[domain.id] = DomainGate(domain, acls, table)
         for acl in attached.values():
-            self._admits_any_source = self._admits_any_source or admits_any_source(acl)
+            if admits_any_source(acl) and acl.certificates:
+                self._admits_any_certified = True
+            elif admits_any_source(acl):
+                self._admits_any_source = True
             admits = _ADMITS if admitting_networks(acl) else 0
             yield from _added(self._sources, ((entry, admits | _naming(entry)) for entry in acl.networks))
 

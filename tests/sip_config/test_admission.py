@@ -120,15 +120,16 @@ def test_the_valid_rest_of_a_partly_invalid_list_counts() -> None:
     assert isinstance(gate(partly).by_source(OUTSIDE), Refused)
 
 
-def _by_the_book(lists: tuple[Acl, ...], source: str) -> str:
+def _by_the_book(lists: tuple[Acl, ...], source: str, names: tuple[str, ...] = ()) -> str:
     """The rules in their plainest form, as the second opinion."""
     inside = source == INSIDE
     digest = False
     for one in lists:
         wants_network, wants_digest = bool(one.networks), bool(one.sip_accounts)
-        if wants_network and not inside:
+        wants_name = bool(one.certificates)
+        if (wants_network and not inside) or (wants_name and not set(names) & set(one.certificates)):
             continue
-        if wants_network and not wants_digest:
+        if (wants_network or wants_name) and not wants_digest:
             return "admitted"
         digest = digest or wants_digest
     return "digest" if digest else "refused"
@@ -140,12 +141,19 @@ def test_all_combinations_of_three_lists_agree_with_the_rules() -> None:
         {"networks": (NETWORK,)},
         {"sip_accounts": (user("pbx"),)},
         {"networks": (NETWORK,), "sip_accounts": (user("pbx"),)},
+        {"certificates": ("pbx.example",)},
+        {"certificates": ("pbx.example",), "networks": (NETWORK,)},
+        {"certificates": ("other.example",), "sip_accounts": (user("pbx"),)},
+        {"certificates": ("pbx.example",), "networks": (NETWORK,), "sip_accounts": (user("pbx"),)},
     )
+    shown = ((), ("pbx.example",), ("other.example", "third.example"))
     words = {Admitted: "admitted", NeedsDigest: "digest", Refused: "refused"}
     for chosen in itertools.product(kinds, repeat=3):
         lists = tuple(acl(str(at), **entries) for at, entries in enumerate(chosen))
         for source in (INSIDE, OUTSIDE, "2001:db8::1", "nonsense"):
-            assert words[type(gate(*lists).by_source(source))] == _by_the_book(lists, source)
+            for names in shown:
+                decision = gate(*lists).by_source(source, names)
+                assert words[type(decision)] == _by_the_book(lists, source, names)
 
 
 def test_refusals_after_a_digest_name_what_to_change() -> None:
@@ -167,3 +175,25 @@ def test_a_name_from_outside_is_short_and_on_one_line_in_the_record() -> None:
     remedy = decision.refuse("x\r\n" * 10_000, DigestAlgorithm.MD5).remedy
     assert "\n" not in remedy
     assert len(remedy) < 500
+
+
+def test_a_certificate_that_is_missing_or_for_another_name_is_said() -> None:
+    strict = gate(acl("office", networks=(NETWORK,), certificates=("pbx.example",)))
+    nothing = strict.by_source(INSIDE)
+    assert isinstance(nothing, Refused)
+    assert nothing.cause == "acl-certificates"
+    assert "showed no certificate" in nothing.remedy
+    other = strict.by_source(INSIDE, ("other.example",))
+    assert isinstance(other, Refused)
+    assert "is for other.example" in other.remedy
+    assert "pbx.example" in other.remedy
+    outside = strict.by_source(OUTSIDE, ("pbx.example",))
+    assert isinstance(outside, Refused)
+    assert outside.cause == "acl-networks"
+
+
+def test_a_list_without_certificates_still_fits_beside_one_with_them() -> None:
+    strict = acl("strict", networks=(NETWORK,), certificates=("pbx.example",))
+    office = acl("office", networks=(NETWORK,))
+    assert gate(strict, office).by_source(INSIDE) == Admitted(acl=office)
+    assert gate(strict, office).by_source(INSIDE, ("pbx.example",)) == Admitted(acl=strict)

@@ -137,6 +137,13 @@ def test_a_list_of_sip_accounts_alone_lets_any_source_try() -> None:
     assert directory(domains=[domain("acme", "a")], acls=[roaming]).could_admit("203.0.113.1")
 
 
+def test_a_list_of_certificates_alone_lets_any_source_try_by_tls() -> None:
+    office = Acl(id=AclId("a"), account_id=ACME, name="a", certificates=("pbx.example",))
+    known = directory(domains=[domain("acme", "a")], acls=[office])
+    assert not known.could_admit("203.0.113.1")
+    assert known.could_admit("203.0.113.1", certified=True)
+
+
 def test_a_source_is_named_by_a_gateway_and_by_an_attached_list_that_does_not_mean_everybody() -> None:
     listed = ("192.0.2.0/24", "11.0.0.0/8", "2001:db8::/32", "0.0.0.0/0", "128.0.0.0/1", "::/0")
     office = Acl(id=AclId("a"), account_id=ACME, name="a", networks=tuple(map(parse_network, listed)))

@@ -250,8 +250,8 @@ class Edge:
         if self._started is not None:
             self._send_failed(flow, problem)
 
-    def stream_known(self, host: str) -> bool:
-        return self._directory().could_admit(host)
+    def stream_known(self, flow: Flow) -> bool:
+        return self._directory().could_admit(flow.host, certified=flow.secure)
 
     def stream_refused(self, flow: Flow, cause: str, detail: str) -> None:
         self._proxy.stream_refused(flow, cause, detail, self._clock())

@@ -192,7 +192,9 @@ class Gates:
     def _admitted(
         self, request: Request, source: Flow, directory: Directory, domain: Domain, now: float
     ) -> Admitted | None:
-        decision = directory.gate(domain).by_source(source.host)
+        decision = directory.gate(domain).by_source(
+            source.host, self._kernel.names(source) if source.secure else ()
+        )
         if isinstance(decision, Admitted):
             return decision
         if isinstance(decision, Refused):

@@ -34,7 +34,14 @@ class Sources:
             # Of a flow of ours, or nothing: strangers' responses are not even refusals.
             if kernel.layer.talks_to(source.host):
                 return True
-        elif kernel.directory().could_admit(source.host) or self._is_sealed(data, now):
+        elif (
+            kernel.directory().could_admit(source.host)
+            or (
+                source.secure
+                and kernel.directory().could_admit(source.host, certified=bool(kernel.names(source)))
+            )
+            or self._is_sealed(data, now)
+        ):
             return True
         if not kernel.refusals.again(source.host, Gate.SOURCE, RULE):
             verdict = Verdict(

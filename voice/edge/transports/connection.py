@@ -27,8 +27,8 @@ NO_CONNECTION: Final = "the connection broke"
 class StreamUser(Protocol):
     """Who gets what comes by a stream."""
 
-    def stream_known(self, host: str) -> bool:
-        """Whether anything could let in a call from this address."""
+    def stream_known(self, flow: Flow) -> bool:
+        """Whether anything could let in a call from there, whatever certificate will be shown."""
         ...
 
     def stream_refused(self, flow: Flow, cause: str, detail: str) -> None:

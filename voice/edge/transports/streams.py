@@ -121,7 +121,7 @@ class Streams:
         host = connection.flow.host
         mine = self._per_source.get(host, 0)
         if not connection.outgoing:
-            connection.known = self.user.stream_known(host)
+            connection.known = self.user.stream_known(connection.flow)
             limit = self._limit_met(connection, mine)
             if limit is not None:
                 self.refused += 1
