@@ -27,6 +27,7 @@ from sip_config.model import (
     Region,
 )
 from sip_config.networks import Network, NetworkTable, packed, parse_network
+from sip_config.preference import in_order, preference
 from sip_config.words import host_and_port
 
 DEFAULT_POPS: Final = (
@@ -82,7 +83,7 @@ class Directory:
         self.pops = MappingProxyType({entry.name.lower(): entry for entry in pops})
         self.accounts = MappingProxyType({entry.id: entry for entry in accounts})
         self.domains = MappingProxyType({entry.id: entry for entry in domains})
-        self.gateways = tuple(sorted(gateways, key=_preference))
+        self.gateways = tuple(sorted(gateways, key=preference))
         self._acls = {entry.id: entry for entry in acls}
         self._numbers = {entry.e164: entry for entry in numbers}
         self._callflows = {entry.id: entry for entry in callflows}
@@ -93,6 +94,7 @@ class Directory:
         self._suffix = f".{self.base_domain}"
         self._gates: dict[DomainId, DomainGate] = {}
         self._shared_gateways, self._own_gateways = _gateway_tables(self.gateways)
+        self._gateways_by_id = {gateway.id: gateway for gateway in self.gateways}
         self._gateways_by_address = _gateways_by_address(self.gateways)
         self._sources = NetworkTable(remembered=_SOURCES_REMEMBERED)
         self._admits_any_source = False
@@ -178,7 +180,7 @@ class Directory:
         return number is not None and number.account_id == account_id
 
     def gateways_for(self, account_id: str, e164: str) -> tuple[Gateway, ...]:
-        """The gateways to try for a number, in order: longest prefix, then priority, then name.
+        """The gateways to try for a number, in order: longest prefix, then `sip_config.preference.in_order`.
 
         Gateways with a shorter fitting prefix follow those with a longer one, as in least-cost routing
         elsewhere: a route for one country falls back to the default route when its carrier is down.
@@ -188,9 +190,14 @@ class Directory:
         digits = e164.removeprefix("+")
         found: dict[str, Gateway] = {}
         for length in range(len(digits), -1, -1):
-            for gateway in table.get(digits[:length], ()):
-                found.setdefault(gateway.id, gateway)
+            fitting = table.get(digits[:length])
+            if fitting is not None:
+                for gateway in in_order(fitting, e164):
+                    found.setdefault(gateway.id, gateway)
         return tuple(found.values())
+
+    def gateway(self, gateway_id: str) -> Gateway | None:
+        return self._gateways_by_id.get(gateway_id)
 
     def gateway_for_source(self, address: str, account_id: str | None = None) -> Gateway | None:
         """The gateway whose host is this IP address, and that the account may use when one is given.
@@ -293,12 +300,8 @@ def _gateway_tables(gateways: tuple[Gateway, ...]) -> tuple[_GatewayTable, dict[
             shared.append(gateway)
         else:
             own.setdefault(gateway.account_id, []).append(gateway)
-    usable = {owner: sorted([*mine, *shared], key=_preference) for owner, mine in own.items()}
+    usable = {owner: sorted([*mine, *shared], key=preference) for owner, mine in own.items()}
     return _by_prefix(shared), {owner: _by_prefix(entries) for owner, entries in usable.items()}
-
-
-def _preference(gateway: Gateway) -> tuple[int, str]:
-    return gateway.priority, gateway.name
 
 
 def _by_prefix(gateways: Iterable[Gateway]) -> _GatewayTable:

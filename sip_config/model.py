@@ -76,6 +76,9 @@ class NumberFormat(StrEnum):
 
     PLUS = "plus"
     PLAIN = "plain"
+    INTERNATIONAL = "00"
+    NATIONAL = "national"
+    """As people write it in the gateway's country; numbers of other countries with 00."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

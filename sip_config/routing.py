@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from sip_config.admission import Refused
 from sip_config.directory import Directory
-from sip_config.model import CallerIdRule, Callflow, Domain, Gateway, Number, NumberFormat
+from sip_config.gateway_options import CallerIdFormat
+from sip_config.model import CallerIdRule, Callflow, Domain, Gateway, Number
+from sip_config.number_formats import dialled_for, written_for
 from sip_config.numbers import NumberFault, normalise
 
 
@@ -99,7 +101,8 @@ def _flow(
 
 def dialled_as(gateway: Gateway, e164: str) -> str:
     """The number as this gateway wants it written."""
-    return e164.removeprefix("+") if gateway.number_format is NumberFormat.PLAIN else e164
+    options = gateway.options
+    return dialled_for(e164, gateway.number_format, options.country, options.strip_prefix, options.add_prefix)
 
 
 def caller_id_for(directory: Directory, gateway: Gateway, account_id: str, wanted: str | None) -> str | None:
@@ -115,7 +118,11 @@ def caller_id_for(directory: Directory, gateway: Gateway, account_id: str, wante
             shown = e164
         case _:
             shown = gateway.caller_id
-    return dialled_as(gateway, shown) if shown else None
+    if not shown or gateway.options.caller_id_format is CallerIdFormat.NONE:
+        return None
+    if not shown.startswith("+"):
+        return shown
+    return written_for(shown, gateway.number_format, gateway.options.country)
 
 
 def _e164_or_none(text: str | None) -> str | None:

@@ -186,12 +186,12 @@ def test_a_large_directory_is_made_in_steps_and_answers_as_one_that_was_made_at_
         assert gates[0].by_source(source) == gates[1].by_source(source)
 
 
-def test_gateways_come_by_prefix_then_priority_then_name() -> None:
+def test_gateways_come_by_prefix_then_priority() -> None:
     gateways = [
         gateway("default", ""),
         gateway("world-b", "", priority=10),
         gateway("nl-late", "31", priority=20),
-        gateway("nl-b", "31", priority=10),
+        gateway("nl-b", "31", priority=11),
         gateway("nl-a", "31", "32", priority=10),
         gateway("amsterdam", "3120", "31"),
         gateway("us", "1"),

@@ -7,10 +7,12 @@ import gc
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sip_config.directory import Directory
 from sip_config.model import Transport
+from voice.edge.core.carriers import GatewayView
 from voice.edge.core.doors import INSIDE, Door, Doors
 from voice.edge.core.limits import OverLimit
 from voice.edge.core.liveness import PopReport
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 _DEFAULT_THRESHOLD = (700, 10, 10)
 """Of CPython 3.11 and 3.12."""
 
+_LEAVE_SECONDS = 2.0
+"""For taking registrations back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSnapshot:
@@ -53,6 +58,8 @@ class EdgeSnapshot:
     pops: tuple[PopReport, ...]
     """The points of presence, as this edge sees them."""
     bugs: int
+    gateways: dict[str, GatewayView]
+    """By id."""
 
 
 class SteadyClock:
@@ -94,6 +101,8 @@ class Edge:
         self._renewal: Renewal | None = None
         self._started: Proxy | None = None
         self._stopped = False
+        self._moved = asyncio.Event()
+        """Set whenever the core has dealt with something."""
 
     @property
     def _proxy(self) -> Proxy:
@@ -156,6 +165,8 @@ class Edge:
 
     async def stop(self) -> None:
         """Closes all sockets and forgets all transactions; calls go on without the edge."""
+        if self._started is not None:
+            await self._leave_carriers()
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -178,6 +189,8 @@ class Edge:
     def drain(self) -> None:
         """New calls are refused with 503 from now on; those that are there go on."""
         self._proxy.draining = True
+        self._proxy.carriers.leave(self._clock())
+        self._after()
 
     def reserve(self, call_id: str, account_id: str) -> OverLimit | None:
         """A place for a call that the API placed, within the limits of its account; None: it has one.
@@ -229,6 +242,7 @@ class Edge:
             client_transactions=clients,
             pops=proxy.liveness.report(self._directory()),
             bugs=proxy.bugs,
+            gateways=proxy.carriers.view(self._clock()),
         )
 
     def _open_udp(self, index: int, host: str, port: int, advertise: str | None) -> Door:
@@ -266,6 +280,7 @@ class Edge:
         """Sends what the core left, sees to its wishes, and arms the timer."""
         if self._stopped:
             return
+        self._moved.set()
         proxy = self._proxy
         kernel = proxy.kernel
         if kernel.outbox:
@@ -336,6 +351,17 @@ class Edge:
             wish.failed("the call pool failed", self._clock())
         else:
             wish.given(seat, self._clock())
+
+    async def _leave_carriers(self) -> None:
+        """Takes registrations back; a carrier that does not answer is not waited for long."""
+        carriers = self._proxy.carriers
+        carriers.leave(self._clock())
+        self._after()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                while carriers.leaving:
+                    self._moved.clear()
+                    await self._moved.wait()
 
     async def _close_sockets(self) -> None:
         for udp in self._udp.values():

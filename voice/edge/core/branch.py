@@ -27,6 +27,8 @@ class Waiting(Enum):
     ADDRESS = "address"
     ANY_RESPONSE = "any response"
     """The hop's patience; then the next hop."""
+    RINGING = "ringing"
+    """Then the next hop."""
     FINAL = "final response"
     """Timer C (RFC 3261 section 16.8)."""
     CANCELLED = "the end after CANCEL"
@@ -39,6 +41,8 @@ class Branch:
     """An attempt by one hop, from its request to its final response."""
 
     __slots__ = (
+        "_last",
+        "_ringing",
         "alarm",
         "challenged",
         "client",
@@ -65,6 +69,10 @@ class Branch:
         self.waiting = Waiting.ADDRESS
         self.challenged = 0
         """How often a challenge was answered."""
+        self._ringing: float | None = None
+        """Until when it has to ring; None: it has rung, or need not."""
+        self._last: float | None = None
+        """Until when it has to be answered; None: as long as timer C."""
         self.wants_cancel = False
         """CANCEL follows the first provisional response (section 9.1)."""
         self.end_as: Final | None = None
@@ -79,12 +87,16 @@ class Branch:
         """Sends the INVITE, the first time or anew after a challenge."""
         kernel = self.invite.kernel
         self.passage = passage
+        if self.client is None and self.hop.gateway is not None:
+            options = self.hop.gateway.options
+            self._ringing = None if options.ringing_seconds is None else now + options.ringing_seconds
+            self._last = None if options.total_seconds is None else now + options.total_seconds
         self.client = kernel.layer.begin_client(request, branch, flow, now)
         self.client.owner = self
         if self.hop.patience is not None:
             self._wait(Waiting.ANY_RESPONSE, now + self.hop.patience)
         else:
-            self._wait(Waiting.FINAL, now + kernel.settings.timer_c)
+            self._wait_on(now)
 
     def transaction_over(self) -> None:
         self.invite.transaction_over()
@@ -93,10 +105,12 @@ class Branch:
         """A provisional response came."""
         if self.wants_cancel:
             self._send_cancel(now)
-        elif self.waiting is Waiting.ANY_RESPONSE or (
-            self.waiting is Waiting.FINAL and response.status > 100
-        ):
-            self._wait(Waiting.FINAL, now + self.invite.kernel.settings.timer_c)
+            return
+        if response.status > 100:
+            self._ringing = None
+        waits = self.waiting in (Waiting.ANY_RESPONSE, Waiting.RINGING)
+        if waits or (self.waiting is Waiting.FINAL and response.status > 100):
+            self._wait_on(now)
 
     def cancel(self, end_as: Final, now: float) -> None:
         """Gives the branch up: at once when it never heard anything, else when CANCEL has worked."""
@@ -117,6 +131,18 @@ class Branch:
             client.abandon(now)
             self.finish()
 
+    def _move_on(self, why: str, now: float) -> None:
+        """Leaves the hop to itself for the next one; what it does all the same is still heard."""
+        client = self.client
+        assert client is not None
+        heard = client.heard_provisional
+        if not heard:
+            self.wants_cancel = True
+            client.abandon(now)
+        self.invite.branch_failed(self, Final.local(408, why), now)
+        if heard:
+            self._send_cancel(now)
+
     def finish(self) -> None:
         self.alarm.stop()
         self.waiting = Waiting.NOTHING
@@ -133,18 +159,28 @@ class Branch:
         else:
             self._wait(Waiting.CANCELLED, until)
 
+    def _wait_on(self, now: float) -> None:
+        """Waits for ringing first, where that may not take long."""
+        if self._ringing is not None:
+            self._wait(Waiting.RINGING, self._ringing)
+        else:
+            self._wait(Waiting.FINAL, now + self.invite.kernel.settings.timer_c)
+
     def _wait(self, waiting: Waiting, until: float) -> None:
         self.waiting = waiting
-        self.alarm.set(until)
+        last = None if waiting is Waiting.CANCELLED else self._last
+        self.alarm.set(until if last is None else min(until, last))
 
     def _alarmed(self, now: float) -> None:
         client = self.client
         match self.waiting:
             case Waiting.ANY_RESPONSE:
-                assert client is not None
-                self.wants_cancel = True
-                client.abandon(now)
-                self.invite.branch_failed(self, Final.local(408, "No response from the next hop"), now)
+                self.invite.gateway_failed(self, "no response", now)
+                self._move_on("No response from the next hop", now)
+            case Waiting.RINGING:
+                self._move_on("The gateway did not ring in time", now)
+            case Waiting.FINAL if self._last is not None and now >= self._last:
+                self._move_on("The gateway did not answer in time", now)
             case Waiting.FINAL if client is not None and client.heard_provisional:
                 self.end_as = Final.local(408, "Nobody answered in time")
                 self._send_cancel(now)

@@ -15,7 +15,7 @@ from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
 from voice.edge.core.limits import LiveCall, OverLimit
 from voice.edge.core.pops import ELSEWHERE
-from voice.edge.core.targets import Hop, Target, caller_of, gateway_hop
+from voice.edge.core.targets import Hop, Target, caller_of, number_target
 from voice.edge.core.tokens import DialogToken, ids_of
 from voice.edge.core.wishes import SeatWanted
 from voice.pool.orders import CallOrder, Seat
@@ -104,11 +104,11 @@ class Calls:
         if isinstance(route, SendOut):
             assert admission.e164 is not None
             invite = Invite(kernel, server, crossing, facts, self._trunk_ended(call_id))
-            hops = [
-                gateway_hop(gateway, admission.directory, kernel.doors, account.id, admission.e164, caller)
-                for gateway in route.gateways
-            ]
-            invite.begin([Target(name=admission.e164, hops=hops)], now)
+            gateways = kernel.gateway_health.ordered(route.gateways, now)
+            target = number_target(
+                admission.directory, kernel.doors, gateways, account.id, admission.e164, caller
+            )
+            invite.begin([target], now)
         else:
             self._seek_seat(server, crossing, facts, admission, shown, now)
 
@@ -134,6 +134,8 @@ class Calls:
 
         def ended(now: float) -> None:
             hung_up(self._kernel.journal, token.call_id, token.legs, now)
+            for leg_id in token.legs:
+                self._kernel.gateway_places.release(leg_id)
             if token.trunk:
                 who = "caller" if token.from_caller else "called party"
                 self._trunk_over(token.call_id, CallStatus.ENDED, f"The {who} hung up.", now)
@@ -154,6 +156,7 @@ class Calls:
                 self._release(call.call_id)
 
     def _release(self, call_id: str) -> None:
+        self._kernel.gateway_places.release_call(call_id)
         call = self._kernel.limits.release(call_id)
         if call is not None:
             self._longest.stop(call)

@@ -10,7 +10,7 @@ from voice.edge.core.best import Final
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Alarm, Kernel
-from voice.edge.core.targets import Target, gateway_hop, uri_hop
+from voice.edge.core.targets import Target, number_target, uri_hop
 from voice.edge.core.tokens import ids_of
 from voice.pool.orders import DialPlan, Hunting, Seat
 from voice.records import Event
@@ -82,7 +82,7 @@ class Dials:
         invite = Invite(kernel, server, crossing, facts, ended)
         self._pending.setdefault(process, set()).add(invite)
         directory = kernel.directory()
-        targets = [self._target(text, plan, directory) for text in plan.targets]
+        targets = [self._target(text, plan, directory, now) for text in plan.targets]
         serial = plan.hunting is Hunting.SERIAL
         invite.begin(targets, now, serial=serial, ring_seconds=plan.ring_seconds)
 
@@ -94,7 +94,7 @@ class Dials:
     def _forget(self, ticket: str) -> None:
         self._plans.pop(ticket, None)
 
-    def _target(self, text: str, plan: DialPlan, directory: Directory) -> Target:
+    def _target(self, text: str, plan: DialPlan, directory: Directory, now: float) -> Target:
         caller_id = plan.caller_id or None
         try:
             if text.lower().startswith(("sip:", "sips:")):
@@ -106,12 +106,16 @@ class Dials:
                 name=printable(text[:128]), problem=Final.local(status, printable(str(fault)[:120]))
             )
         gateways = directory.gateways_for(plan.account_id, number)
-        hops = [
-            gateway_hop(gateway, directory, self._kernel.doors, plan.account_id, number, caller_id)
-            for gateway in gateways
-        ]
-        problem = None if hops else Final.local(404, f"No gateway for {number}")
-        return Target(name=number, hops=hops, problem=problem)
+        if not gateways:
+            return Target(name=number, problem=Final.local(404, f"No gateway for {number}"))
+        return number_target(
+            directory,
+            self._kernel.doors,
+            self._kernel.gateway_health.ordered(gateways, now),
+            plan.account_id,
+            number,
+            caller_id,
+        )
 
 
 def _sip_uri(text: str) -> SipUri:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from sip_config.admission import Admitted, Credential, NeedsDigest, Refused
 from sip_config.directory import Directory
-from sip_config.model import Account, DigestAlgorithm, Domain, Gateway, SipAccount
-from sip_config.numbers import NumberFault, normalise
+from sip_config.model import Account, DigestAlgorithm, Domain, SipAccount
 from sip_config.routing import Route, route_call, route_from_gateway
 from voice.edge.core.answers import Answers, Verdict
+from voice.edge.core.called import Delivery, delivery, dialled
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.relay_token import RelayToken
 from voice.records import Gate
@@ -62,7 +62,7 @@ class LetIn:
     """None: a carrier delivers the call, and whose it is follows from the number."""
     domain: Domain | None = None
     admitted: Admitted | None = None
-    gateway: Gateway | None = None
+    delivered: Delivery | None = None
     came_from: str | None = None
     """The caller's address, as the POP saw it that relayed the call; None: it came here itself."""
 
@@ -84,9 +84,9 @@ class Gates:
         host = request.sip_uri.host
         domain = directory.domain_for_host(host)
         if domain is None:
-            gateway = directory.gateway_for_source(source.host)
-            if gateway is not None:
-                return LetIn(directory=directory, gateway=gateway)
+            delivered = delivery(self._kernel.gateway_sources, directory, request, source.host)
+            if delivered is not None:
+                return LetIn(directory=directory, delivered=delivered)
             self._unknown_domain(request, source, directory, now)
             return None
         account = self._account_of(request, source, directory, domain, now)
@@ -117,13 +117,13 @@ class Gates:
         """Whether the call is within its limits, and where it goes; None: it was refused."""
         directory, admitted = let_in.directory, let_in.admitted
         account, domain = let_in.account, let_in.domain
-        if let_in.gateway is not None:
-            return self._from_gateway(request, source, directory, let_in.gateway, now)
+        if let_in.delivered is not None:
+            return self._from_gateway(request, source, directory, let_in.delivered, now)
         assert account is not None
         assert domain is not None
         if not self._within_limits(request, source, account, domain, now, admitted):
             return None
-        destination, e164 = _dialled(request)
+        destination, e164 = dialled(request)
         route = route_call(directory, domain, e164)
         if isinstance(route, Refused):
             return self._refused(request, source, Gate.ROUTE, route, 404, now, domain, admitted=admitted)
@@ -161,10 +161,10 @@ class Gates:
         return account
 
     def _from_gateway(
-        self, request: Request, source: Flow, directory: Directory, gateway: Gateway, now: float
+        self, request: Request, source: Flow, directory: Directory, delivered: Delivery, now: float
     ) -> Admission | None:
         """A carrier delivers a call to a number."""
-        destination, e164 = _dialled(request)
+        gateway, destination, e164 = delivered.gateway, delivered.destination, delivered.e164
         number = directory.number(e164) if e164 else None
         route: Route = route_from_gateway(directory, gateway, e164 or destination)
         if isinstance(route, Refused):
@@ -282,13 +282,3 @@ class Gates:
         )
         self._answers.refuse(request, source, verdict, now)
         return None
-
-
-def _dialled(request: Request) -> tuple[str, str | None]:
-    """What was dialled, and as E.164 when it is a number."""
-    user = request.sip_uri.username or ""
-    try:
-        number = normalise(user)
-    except NumberFault:
-        return printable(user[:128]), None
-    return number, number

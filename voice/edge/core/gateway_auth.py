@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 
-from sip_config.directory import Directory
 from sip_config.model import Gateway
 from voice.sip.digest import NoUsableChallenge, answer
-from voice.sip.flow import Flow
 from voice.sip.message import Request, Response
 
 _MOST_ANSWERS = 2
@@ -34,11 +32,3 @@ def answered_challenge(
     if answered_before and not given.challenge.stale:
         return None
     return given.header, given.value
-
-
-def gateway_behind(directory: Directory, flow: Flow) -> Gateway | None:
-    """The gateway at an address, for requests inside a dialog with it."""
-    exact = [
-        gateway for gateway in directory.gateways if (gateway.host, gateway.port) == (flow.host, flow.port)
-    ]
-    return exact[0] if exact else directory.gateway_for_source(flow.host)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from voice.edge.core import attempts
 from voice.edge.core.best import Final, best_of, challenges_of
 from voice.edge.core.branch import Branch
 from voice.edge.core.crossing import LEG_HEADER, TARGET_HEADER, Crossing, Passage
 from voice.edge.core.gateway_auth import answered_challenge
+from voice.edge.core.header_rules import apply_rules
 from voice.edge.core.kernel import Alarm, Kernel, new_id
 from voice.edge.core.legs import Leg
 from voice.edge.core.orphans import hang_up
-from voice.edge.core.pops import says_elsewhere
 from voice.edge.core.relay import destination
 from voice.edge.core.targets import Hop, Target
 from voice.edge.core.tokens import ids_of
@@ -135,6 +136,8 @@ class Invite:
     def response(self, branch: Branch, response: Response, source: Flow, now: float) -> None:
         """A response came on a branch."""
         status = response.status
+        if not branch.over:
+            attempts.heard(self.kernel, branch, response, now)
         if status < 200:
             branch.heard(response, now)
             if status > 100 and not branch.over and not self.decided:
@@ -146,8 +149,12 @@ class Invite:
             if status in (401, 407) and self._answer_challenge(branch, response, now):
                 return
             assert branch.passage is not None
-            final = branch.end_as or self._final_of(branch, response, branch.passage, source)
             self._tell_leg(branch, response, now)
+            final = (
+                branch.end_as
+                or attempts.redirected(self.kernel, branch, response, self.facts.account_id, now)
+                or attempts.final_of(branch, response, branch.passage, source)
+            )
             self.branch_failed(branch, final, now)
 
     def branch_failed(self, branch: Branch, final: Final, now: float) -> None:
@@ -157,14 +164,16 @@ class Invite:
         if branch.leg is not None:
             branch.leg.responded(final.status, final.reason, now)
         branch.finish()
+        attempts.over(self.kernel, branch)
         if branch.hop.pop is not None and final.came is not None:
             # What the POP says that handled the call; that others did not take it says nothing.
             self._finals.clear()
         self._finals.append(final)
-        if final.status >= 600:
+        next_one = attempts.may_fail_over(branch, final)
+        if final.status >= 600 and not next_one:
             self._give_up_others(final, now)
-        elif _may_fail_over(branch, final) and branch.end_as is None and not self.decided:
-            if branch.flows:
+        elif next_one and not self.decided:
+            if branch.flows and attempts.other_address_first(final):
                 self._begin_branch(branch.target, branch.hop, branch.flows, now)
             else:
                 self._begin_hop(branch.target, now)
@@ -172,11 +181,17 @@ class Invite:
 
     def branch_lost(self, branch: Branch, *, transport: bool, now: float, problem: str = "") -> None:
         """No final response will come: the next hop cannot be reached, or stayed silent."""
+        self.gateway_failed(branch, "no way" if transport else "no response", now)
         final = Final.local(408)
         if transport:
             why = f": {printable(problem[:160])}" if problem else ""
             final = Final.local(503, f"The next hop cannot be reached{why}")
         self.branch_failed(branch, branch.end_as or final, now)
+
+    def gateway_failed(self, branch: Branch, reason: str, now: float) -> None:
+        """The gateway of a branch could not be reached, or stayed silent."""
+        if not branch.over:
+            attempts.failed(self.kernel, branch, reason, now)
 
     def _begin_targets(self, now: float) -> None:
         while self._targets and not self.decided:
@@ -196,6 +211,13 @@ class Invite:
                 target.problem = None
             return
         hop = target.hops.pop(0)
+        gateway = hop.gateway
+        if gateway is not None and hop.token is None:
+            target.tried.add(gateway.id)
+            over = self.kernel.gateway_places.over_limit(gateway, now)
+            if over is not None:
+                self._pass_over(target, gateway.name, over, now)
+                return
         if hop.flow is not None:
             self._begin_branch(target, hop, (hop.flow,), now)
             return
@@ -206,12 +228,20 @@ class Invite:
                 self._send(branch, flows, later)
 
         def failed(problem: str, later: float) -> None:
+            self.gateway_failed(branch, problem, later)
             self.branch_failed(branch, Final.local(503, problem), later)
 
         if hop.token is not None:
             destination(self.kernel, hop.token, self.facts.routes, found, failed, now)
         else:
             self.kernel.locate(parse_uri(hop.uri), trusted=hop.trusted, found=found, failed=failed, now=now)
+
+    def _pass_over(self, target: Target, gateway: str, why: str, now: float) -> None:
+        """A gateway that may not be given the call: recorded as a leg that failed at once."""
+        final = Final.local(503, why)
+        self._new_leg(target, gateway, now).responded(final.status, final.reason, now)
+        self._finals.append(final)
+        self._begin_hop(target, now)
 
     def _begin_branch(self, target: Target, hop: Hop, flows: Sequence[Flow], now: float) -> None:
         self._send(self._new_branch(target, hop, now), flows, now)
@@ -220,6 +250,8 @@ class Invite:
         leg = None
         if self.facts.kind in (Kind.TRUNK, Kind.DIAL):
             leg = self._new_leg(target, hop.gateway.name if hop.gateway else None, now)
+        if leg is not None and hop.gateway is not None:
+            self.kernel.gateway_places.take(hop.gateway, leg.id, leg.call_id)
         branch = Branch(self, target, hop, leg)
         self._branches.append(branch)
         return branch
@@ -256,9 +288,10 @@ class Invite:
             shown=branch.hop.shown,
             guise=branch.hop.guise,
         )
-        request, via_branch = passage.forward(
-            branch.hop.uri, self.facts.routes, now, (*branch.hop.headers, *credentials)
-        )
+        added = (*branch.hop.headers, *credentials)
+        request, via_branch = passage.forward(branch.hop.uri, self.facts.routes, now, added)
+        if branch.hop.gateway is not None:
+            apply_rules(branch.hop.gateway.options.headers, request.headers)
         branch.send(request, via_branch, passage, flow, now)
 
     def _answer_challenge(self, branch: Branch, response: Response, now: float) -> bool:
@@ -280,6 +313,9 @@ class Invite:
             # The sender has been told that it failed: nobody else would ever end this call.
             hang_up(self.kernel, client, response, now)
             return
+        if branch.over and branch.leg is not None and branch.hop.gateway is not None:
+            # Given up, and answered all the same: the call takes its place after all.
+            self.kernel.gateway_places.take(branch.hop.gateway, branch.leg.id, branch.leg.call_id)
         first = not self._answered
         self._answered = True
         branch.finish()
@@ -301,14 +337,6 @@ class Invite:
         if not self.server.over:
             self.server.respond(upward, now)
 
-    def _final_of(self, branch: Branch, response: Response, passage: Passage, source: Flow) -> Final:
-        if branch.hop.gateway is not None and response.status in (401, 407):
-            # Whoever called could only answer with the secret of another trunk.
-            return Final.local(502, f"Gateway {branch.hop.gateway.name} refused our credentials")
-        if branch.hop.pop is not None and says_elsewhere(response):
-            return Final.local(503, f"POP {branch.hop.pop} does not take the call")
-        return Final(status=response.status, reason=response.reason, came=(response, passage, source))
-
     def _tell_leg(self, branch: Branch, response: Response, now: float) -> None:
         for leg in (branch.leg, self.facts.incoming_leg if response.status < 300 else None):
             if leg is not None:
@@ -322,6 +350,7 @@ class Invite:
             was_over = branch.over
             branch.cancel(end_as, now)
             if branch.over and not was_over:
+                attempts.over(self.kernel, branch)
                 self._finals.append(end_as)
                 if branch.leg is not None:
                     branch.leg.responded(end_as.status, end_as.reason, now)
@@ -399,10 +428,3 @@ class Invite:
 
 def _said_already(_final: Final, _now: float) -> None:
     """The end is told once; whoever was told may refer back to the INVITE, and is let go."""
-
-
-def _may_fail_over(branch: Branch, final: Final) -> bool:
-    """Whether another gateway, address or POP may do better: nothing came, or the server failed."""
-    if branch.hop.pop is not None:
-        return final.came is None
-    return final.status // 100 == 5 or (final.status == 408 and final.came is None)

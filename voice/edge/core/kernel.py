@@ -10,6 +10,9 @@ from ipaddress import ip_address
 from sip_config.directory import Directory
 from sip_config.networks import packed
 from voice.edge.core.doors import INSIDE, Door, Doors, NoDoor
+from voice.edge.core.gateway_health import GatewayHealth
+from voice.edge.core.gateway_places import GatewayPlaces
+from voice.edge.core.gateway_sources import GatewaySources
 from voice.edge.core.limits import Limits
 from voice.edge.core.peers import Peers
 from voice.edge.core.reach import LargeRequests, Unreachable, default_port, wanted_transport
@@ -81,6 +84,9 @@ class Kernel:
         self.tokens = Tokens(Seal(settings.seal_key))
         self.refusals = Refusals(journal, settings.refusal_fold_seconds)
         self.limits = Limits()
+        self.gateway_health = GatewayHealth(journal)
+        self.gateway_places = GatewayPlaces()
+        self.gateway_sources = GatewaySources(settings.seal_key)
         self.alarms: Deadlines[Alarm] = Deadlines()
         self.peers = Peers(doors)
 

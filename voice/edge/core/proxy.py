@@ -15,11 +15,12 @@ from voice.edge.core.answers import ALLOW, Answers, reply_flow
 from voice.edge.core.best import Final
 from voice.edge.core.branch import Branch
 from voice.edge.core.calls import Calls
+from voice.edge.core.carriers import Carriers
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.dials import Dials
 from voice.edge.core.doors import INSIDE, Doors
+from voice.edge.core.errand import Errand
 from voice.edge.core.gates import Gates, LetIn
-from voice.edge.core.gateway_auth import gateway_behind
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.liveness import Liveness, Probe
@@ -90,6 +91,7 @@ class Proxy:
         self._relay = PopRelay(self.kernel, self._answers, self.liveness)
         self.calls = Calls(self.kernel)
         self.dials = Dials(self.kernel)
+        self.carriers = Carriers(self.kernel)
         self.draining = False
         self.bugs = 0
         self.received = 0
@@ -134,6 +136,7 @@ class Proxy:
             kernel.alarms.next(),
             kernel.refusals.get_timer(),
             self.calls.get_timer(),
+            self.carriers.get_timer(),
         )
         return min((time for time in times if time is not None), default=None)
 
@@ -152,6 +155,7 @@ class Proxy:
                 log.exception("bug: a timer could not be handled")
         kernel.refusals.handle_timer(now)
         self.calls.handle_timer(now)
+        self.carriers.handle_timer(now)
 
     def stream_refused(self, source: Flow, cause: str, detail: str, now: float) -> None:
         """A connection was not taken, or not secured."""
@@ -202,6 +206,8 @@ class Proxy:
             owner.response(response, source, now)
         elif isinstance(owner, Probe):
             owner.response(response, now)
+        elif isinstance(owner, Errand):
+            owner.response(client, response, now)
 
     def _happened(self, occurrence: Ending, now: float, problem: str = "") -> None:
         """A transaction will bring nothing any more."""
@@ -221,6 +227,8 @@ class Proxy:
                 owner.timed_out(now)
         elif isinstance(owner, Probe):
             owner.silent("cannot be reached" if failed else "no answer to OPTIONS", now)
+        elif isinstance(owner, Errand):
+            owner.failed(transaction, now)
         if owner is not None:
             owner.transaction_over()
 
@@ -349,7 +357,7 @@ class Proxy:
         )
         invite = Invite(self.kernel, server, crossing, facts, _nothing_follows)
         shown = None if token.from_uri is None or token.to_uri is None else (token.from_uri, token.to_uri)
-        gateway = gateway_behind(self.kernel.directory(), token.flow)
+        gateway = self.kernel.gateway_sources.gateway_behind(self.kernel.directory(), token.flow)
         hop = Hop(uri=token.target, token=token, shown=shown, guise=token.guise, gateway=gateway)
         invite.begin([Target(name=token.target, hops=[hop])], now)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from voice.edge.core.crossing import Crossing, Passage
 from voice.edge.core.doors import INSIDE
-from voice.edge.core.gateway_auth import answered_challenge, gateway_behind
+from voice.edge.core.gateway_auth import answered_challenge
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.routeset import NotSealed
 from voice.edge.core.tokens import DialogToken, fingerprint
@@ -115,7 +115,7 @@ class Relay:
         if response.status == 100:
             return
         if response.status in (401, 407) and not self._server.answered:
-            gateway = gateway_behind(self._kernel.directory(), client.flow)
+            gateway = self._kernel.gateway_sources.gateway_behind(self._kernel.directory(), client.flow)
             credentials = gateway and answered_challenge(gateway, client.request, response, self._challenged)
             if credentials:
                 self._challenged += 1

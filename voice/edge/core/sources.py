@@ -40,6 +40,8 @@ class Sources:
                 source.secure
                 and kernel.directory().could_admit(source.host, certified=bool(kernel.names(source)))
             )
+            or kernel.gateway_sources.knows(source.host)
+            or kernel.gateway_sources.marked(data)
             or self._is_sealed(data, now)
         ):
             return True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from sip_config.directory import Directory
 from sip_config.model import Gateway, Transport
 from sip_config.routing import caller_id_for, dialled_as
 from voice.edge.core.best import Final
+from voice.edge.core.caller_claims import claims_for
 from voice.edge.core.doors import Doors
 from voice.edge.core.guise import PLAIN, Guise
 from voice.edge.core.reach import default_port
@@ -53,25 +55,58 @@ class Target:
     """Those not tried yet."""
     problem: Final | None = None
     """Why there is no hop."""
+    by_gateway: Callable[[Gateway], Hop] | None = None
+    """The way by another gateway; None: it is not reached by gateways."""
+    tried: set[str] = field(default_factory=set)
+    """Ids of the gateways that were tried."""
+    redirects: int = 0
+    """How often one of them redirected the call."""
+
+
+def number_target(
+    directory: Directory,
+    doors: Doors,
+    gateways: Iterable[Gateway],
+    account_id: str,
+    e164: str,
+    caller_id: str | None,
+) -> Target:
+    """A number, by these gateways in this order."""
+
+    def by_gateway(gateway: Gateway) -> Hop:
+        return gateway_hop(gateway, directory, doors, account_id, e164, caller_id)
+
+    return Target(name=e164, hops=[by_gateway(gateway) for gateway in gateways], by_gateway=by_gateway)
 
 
 def gateway_hop(
     gateway: Gateway, directory: Directory, doors: Doors, account_id: str, e164: str, caller_id: str | None
 ) -> Hop:
     """The way to a number by a gateway, with the names that the gateway wants to see."""
-    host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
     transport = gateway.transport.value
-    number = dialled_as(gateway, e164)
-    port = "" if gateway.port == default_port(transport) else f":{gateway.port}"
-    params = "" if gateway.transport is Transport.UDP else f";transport={transport.lower()}"
+    uri = gateway_uri(gateway, dialled_as(gateway, e164))
     shown = caller_id_for(directory, gateway, account_id, caller_id)
+    own = _own_uri(doors, transport, gateway.host, shown)
     return Hop(
-        uri=f"sip:{number}@{host}{port}{params}",
+        uri=str(uri),
         flow=doors.flow_to(transport, gateway.host, gateway.port),
         trusted=True,
         gateway=gateway,
-        shown=(_own_uri(doors, transport, gateway.host, shown), f"sip:{number}@{host}{port}"),
+        shown=(own, str(uri._replace(params=()))),
+        headers=claims_for(gateway, own),
         patience=gateway.attempt_seconds,
+    )
+
+
+def gateway_uri(gateway: Gateway, user: str | None = None) -> SipUri:
+    """Where a gateway is, and whom to reach there."""
+    transport = gateway.transport.value
+    return SipUri(
+        "sip",
+        None if user is None else escape_user(user),
+        f"[{gateway.host}]" if ":" in gateway.host else gateway.host,
+        None if gateway.port == default_port(transport) else gateway.port,
+        params=() if gateway.transport is Transport.UDP else (("transport", transport.lower()),),
     )
 
 
