@@ -126,7 +126,7 @@ async def platform(
     absent: Sequence[str] = (),
     **config: object,
 ) -> AsyncIterator[dict[str, PopEdge]]:
-    """Started edges by POP; `absent`: POPs that have an address at which nobody is.
+    """Started edges by POP; `absent`: POPs at whose address everything vanishes.
 
     `keys`: POPs whose relay key is another.  `config`: for `configuration`.
     """
@@ -137,6 +137,8 @@ async def platform(
         found = {}
         for name, host in hosts.items():
             if name in absent:
+                hole = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                hole.bind((host, port))
                 continue
             settings = EdgeSettings(
                 listen=(Listen(transport=Transport.UDP, host=host, port=port),),

@@ -163,11 +163,10 @@ class Invite:
             return
         if branch.leg is not None:
             branch.leg.responded(final.status, final.reason, now)
+        if branch.hop.took is not None and not self.decided:
+            branch.hop.took(final.came is not None)
         branch.finish()
         attempts.over(self.kernel, branch)
-        if branch.hop.pop is not None and final.came is not None:
-            # What the POP says that handled the call; that others did not take it says nothing.
-            self._finals.clear()
         self._finals.append(final)
         next_one = attempts.may_fail_over(branch, final)
         if final.status >= 600 and not next_one:
@@ -322,6 +321,8 @@ class Invite:
         self._tell_leg(branch, response, now)
         self._relay(branch, response, source, now)
         if first:
+            if branch.hop.took is not None:
+                branch.hop.took(True)
             self._give_up_others(Final.local(487, "Answered elsewhere"), now)
             self.crossing.let_go()
             client.let_go()
@@ -363,13 +364,19 @@ class Invite:
             self._begin_targets(now)
             if any(not branch.over for branch in self._branches):
                 return
-        final = self._cancelled or best_of(self._finals or [Final.local(480)])
+        final = self._cancelled or self._best()
         if self.facts.untaken is not None and self._cancelled is None and final.came is None:
             self._hand_on(self.facts.untaken, now)
         elif final.came is None:
             self._answer_ourselves(final, now)
         else:
             self._pass_on(final, *final.came, now)
+
+    def _best(self) -> Final:
+        if self.facts.kind is Kind.POP:
+            # One platform: what the POP answered that handled the call is passed on as it is.
+            return next((final for final in self._finals if final.came is not None), Final.local(503))
+        return best_of(self._finals or [Final.local(480)])
 
     def _hand_on(self, untaken: Callable[[float], None], now: float) -> None:
         """Nobody took the call, and its sender waits for somebody else's answer."""

@@ -89,6 +89,8 @@ class Kernel:
         self.gateway_sources = GatewaySources(settings.seal_key)
         self.alarms: Deadlines[Alarm] = Deadlines()
         self.peers = Peers(doors)
+        self.pop_hosts: frozenset[str] = frozenset()
+        """Addresses of the edges of other POPs."""
 
     def door_of(self, flow: Flow) -> Door:
         return self.doors.all[flow.local]

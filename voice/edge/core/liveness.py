@@ -59,9 +59,10 @@ class PopReport:
     """OPTIONS in a row without a good answer."""
     why: str
     """What the last miss was."""
-    relayed: int
-    """Calls that were sent there, and `untaken` those of them that it did not take."""
+    taken: int
+    """Calls that were relayed there and decided there: answered, or refused by who was called."""
     untaken: int
+    """Calls that it did not take, for silence or because it could not: they went elsewhere."""
 
 
 class _Peer:
@@ -79,7 +80,7 @@ class _Peer:
         self.answered = 0
         self.round_trip: float | None = None
         self.why = ""
-        self.relayed = 0
+        self.taken = 0
         self.untaken = 0
         self.alarm: Alarm | None = None
 
@@ -110,7 +111,6 @@ class Liveness:
         self._kernel = kernel
         self._settings: PopRelay = kernel.settings.relay
         self._peers: dict[str, _Peer] = {}
-        self._addresses: frozenset[str] = frozenset()
         self._followed: Mapping[str, Pop] | None = None
         self._jitter = random.Random(os.urandom(8))  # noqa: S311 - no secret depends on it
         self._following: Alarm | None = None
@@ -132,15 +132,15 @@ class Liveness:
 
     def is_peer(self, host: str) -> bool:
         """Whether this is the address of another POP."""
-        return host in self._addresses
+        return host in self._kernel.pop_hosts
 
-    def relayed(self, name: str) -> None:
-        if name in self._peers:
-            self._peers[name].relayed += 1
-
-    def untaken(self, name: str) -> None:
-        if name in self._peers:
-            self._peers[name].untaken += 1
+    def took(self, name: str, taken: bool) -> None:
+        """Whether a POP took a call that was sent to it."""
+        peer = self._peers.get(name)
+        if peer is not None and taken:
+            peer.taken += 1
+        elif peer is not None:
+            peer.untaken += 1
 
     def report(self, directory: Directory) -> tuple[PopReport, ...]:
         """All POPs, in the order of the configuration."""
@@ -163,7 +163,7 @@ class Liveness:
             else round(peer.round_trip * 1e3, 1),
             missed=peer.missed if peer else 0,
             why=peer.why if peer else "",
-            relayed=peer.relayed if peer else 0,
+            taken=peer.taken if peer else 0,
             untaken=peer.untaken if peer else 0,
         )
 
@@ -213,7 +213,9 @@ class Liveness:
         self._kernel.locate(_uri(peer.pop), trusted=True, found=found, failed=failed, now=now)
 
     def _note_addresses(self) -> None:
-        self._addresses = frozenset(peer.flow.host for peer in self._peers.values() if peer.flow is not None)
+        self._kernel.pop_hosts = frozenset(
+            peer.flow.host for peer in self._peers.values() if peer.flow is not None
+        )
 
     def _round(self, peer: _Peer, now: float) -> None:
         """One look at a POP: the last OPTIONS has had its time, and the next one goes out."""

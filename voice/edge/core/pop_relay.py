@@ -7,6 +7,7 @@ this POP.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from voice.edge.core.answers import Answers, Verdict
@@ -167,6 +168,7 @@ class PopRelay:
                     trusted=True,
                     patience=self._kernel.settings.relay.silence_seconds,
                     pop=pop.name,
+                    took=partial(self._liveness.took, pop.name),
                     headers=((HEADER, tokens.make(token, request)),),
                 )
             )

@@ -22,8 +22,8 @@ USED_REMEMBERED: Final = 65_536
 """Tokens that have begun a call: 1,000 calls a second for as long as a token lives, some 8 MB."""
 
 _KIND: Final = "relay1"
-_LONGEST_NAME: Final = 100
-"""Bytes of a name that is on the record only."""
+_LONGEST: Final = 2_048
+"""Characters of a token; names have up to 64, each of up to four bytes."""
 
 
 class RelayToken(NamedTuple):
@@ -71,8 +71,8 @@ class RelayTokens:
                 token.origin,
                 token.target,
                 token.domain,
-                _cut(token.acl),
-                _cut(token.sip_account),
+                token.acl,
+                token.sip_account,
                 token.source_host,
                 str(token.source_port),
                 _binding(request).hex(),
@@ -83,7 +83,7 @@ class RelayTokens:
     def open(self, sealed: str, request: Request, own_pop: str, now: float) -> RelayToken:
         """Raises SealError for what no POP has sealed, and NotRelayed for what is not for here and now."""
         try:
-            parts = self._seal.open(sealed.strip(), now).decode().split("\n")
+            parts = self._seal.open(sealed.strip(), now, _LONGEST).decode().split("\n")
             kind, issued, origin, target, domain, acl, sip_account, host, port, binding = parts
         except ValueError:
             raise SealError("not a relay token") from None
@@ -138,7 +138,3 @@ def _binding(request: Request) -> bytes:
 
 def _digest(sealed: str) -> bytes:
     return blake2b(sealed.strip().encode("utf-8", "surrogateescape"), digest_size=16).digest()
-
-
-def _cut(name: str) -> str:
-    return name.encode()[:_LONGEST_NAME].decode(errors="ignore").replace("\n", " ")

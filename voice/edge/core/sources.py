@@ -32,10 +32,11 @@ class Sources:
         kernel = self._kernel
         if data[:8] == b"SIP/2.0 ":
             # Of a flow of ours, or nothing: strangers' responses are not even refusals.
-            if kernel.layer.talks_to(source.host):
+            if kernel.layer.talks_to(source.host) or source.host in kernel.pop_hosts:
                 return True
         elif (
-            kernel.directory().could_admit(source.host)
+            source.host in kernel.pop_hosts
+            or kernel.directory().could_admit(source.host)
             or (
                 source.secure
                 and kernel.directory().could_admit(source.host, certified=bool(kernel.names(source)))

@@ -42,6 +42,8 @@ class Hop:
     """Seconds without any response after which the next hop is tried; None: what the transaction waits."""
     pop: str | None = None
     """Another POP, to which the call is relayed."""
+    took: Callable[[bool], None] | None = None
+    """Told whether the POP took the call."""
     headers: tuple[tuple[str, str], ...] = ()
     """That the request carries beside its own."""
 
