@@ -103,12 +103,15 @@ def test_it_begins_one_call() -> None:
     assert len(tokens._used) == 1
 
 
-@pytest.mark.parametrize(
-    "sealed", ["", "x", "A" * 300, "\u00e9" * 100, Seal(KEY).seal(b"no relay token", NOW)]
-)
+@pytest.mark.parametrize("sealed", ["", "x", "A" * 300, "\u00e9" * 100])
 def test_what_no_pop_has_sealed(sealed: str) -> None:
     with pytest.raises(SealError):
         RelayTokens(KEY).open(sealed, invite(), "eu1", NOW)
+
+
+def test_what_was_sealed_for_something_else() -> None:
+    with pytest.raises(SealError):
+        RelayTokens(KEY).open(Seal(KEY).seal(b"no relay token", NOW), invite(), "eu1", NOW)
 
 
 def test_another_key() -> None:
