@@ -125,6 +125,15 @@ def caller_id_for(directory: Directory, gateway: Gateway, account_id: str, wante
     return written_for(shown, gateway.number_format, gateway.options.country)
 
 
+def asserted_for(gateway: Gateway, asserted: str | None) -> str | None:
+    """The caller's asserted identity as this gateway wants numbers written; None: it wants none."""
+    if asserted is None or gateway.options.caller_id_format is CallerIdFormat.NONE:
+        return None
+    if not asserted.startswith("+"):
+        return asserted
+    return written_for(asserted, gateway.number_format, gateway.options.country)
+
+
 def _e164_or_none(text: str | None) -> str | None:
     if not text:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeGuard
 
@@ -11,6 +12,7 @@ import pytest
 
 from sip_config.configuration import Configuration
 from sip_config.directory import Directory
+from sip_config.identity_policy import IdentityPolicy, OtherCallers
 from sip_config.model import Account, AccountId, Acl, AclId, Domain, DomainId, Number, SipAccount
 from tests.edge.world import (
     ACCOUNT,
@@ -267,6 +269,33 @@ def _() -> tuple[World, Agent]:
     request = challenged(pbx, pbx.invite(), "pbx", "secret")
     request.headers.set("Proxy-Authorization", f'Digest realm="{BASE}", username=')
     return asked(world, pbx, request)
+
+
+# -- who calls ---------------------------------------------------------------------------------------
+
+
+def strict() -> tuple[World, Agent]:
+    policy = IdentityPolicy(verified=("+31201111111",), others=OtherCallers.REFUSE)
+    return trunk(account=replace(an_account(), identity=policy))
+
+
+@scene("caller-id-not-allowed", Gate.IDENTITY, 403, "known by +31200000001, which is shown in From")
+def _() -> tuple[World, Agent]:
+    world, pbx = strict()
+    return asked(world, pbx, pbx.invite())
+
+
+@scene("identity-not-allowed", Gate.IDENTITY, 403, "known by +31202222222, which is asserted")
+def _() -> tuple[World, Agent]:
+    world, pbx = strict()
+    claim = ("P-Asserted-Identity", "<tel:+31202222222>")
+    return asked(world, pbx, pbx.invite(NUMBER, claim, from_="<sip:+31201111111@acme>;tag=x"))
+
+
+@scene("privacy-not-possible", Gate.ROUTE, 500, "leave session or critical out")
+def _() -> tuple[World, Agent]:
+    world, pbx = trunk()
+    return asked(world, pbx, pbx.invite(NUMBER, ("Privacy", "session;critical")))
 
 
 # -- limits, route, pool ---------------------------------------------------------------------------

@@ -303,13 +303,17 @@ class LiveLine:
 
         `leg_id` is that of a leg that has an id already, for a request with one target.
         """
+        shown = self._shown(request)
         plan = DialPlan(
             call_id=self._order.call_id,
             account_id=self._order.account_id,
             targets=request.targets,
             hunting=Hunting.SERIAL if request.serial else Hunting.PARALLEL,
             ring_seconds=request.ring_seconds,
-            caller_id=self._shown(request),
+            caller_id=shown,
+            # Another caller id than the caller's own says nothing of the caller.
+            asserted=self._order.asserted if shown == self._order.source else None,
+            withheld=self._order.withheld and shown == self._order.source,
             # With an id, also a leg that only rings can be told from others, and hung up.
             leg_id=leg_id or (str(uuid.uuid4()) if len(request.targets) == 1 else None),
         )

@@ -33,6 +33,7 @@ class CallOrder:
     account_id: str
     domain: str | None
     source: str
+    """The caller, as records and the callflow know it."""
     destination: str
     number_id: str | None
     callflow_id: str | None
@@ -43,6 +44,10 @@ class CallOrder:
     fallback_document: str | None
     """Run when the fetch fails; None: the call is ended with the reason on record."""
     max_seconds: int
+    asserted: str | None = None
+    """The caller's identity, if one is believed; dials that show the caller pass it on."""
+    withheld: bool = False
+    """The caller wants to stay unknown to others."""
     outbound: FirstLeg | None = None
     """Set for a call that the API placed: the process dials this leg, and runs the callflow on it once it
     answers.  `leg_id` is then the id of that leg too."""
@@ -105,6 +110,10 @@ class DialPlan:
     """For each target when serial, for all together when parallel."""
     caller_id: str
     """E.164 number or user part for From."""
+    asserted: str | None = None
+    """What was asserted of the caller, when `caller_id` is the caller's own."""
+    withheld: bool = False
+    """That caller wants to stay unknown to whom is dialled."""
     leg_id: str | None = None
     """Of the one target's leg, when it has an id already."""
 

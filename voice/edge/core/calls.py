@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sip_config.model import Account
-from sip_config.numbers import NumberFault, normalise
 from sip_config.routing import RunCallflow, SendOut
 from voice.edge.core.best import Final
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.gates import Admission
+from voice.edge.core.guise import guise_of
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
 from voice.edge.core.limits import LiveCall, OverLimit
 from voice.edge.core.pops import ELSEWHERE
-from voice.edge.core.targets import Hop, Target, caller_of, number_target
+from voice.edge.core.targets import Hop, Target, number_target
 from voice.edge.core.tokens import DialogToken, ids_of
 from voice.edge.core.wishes import SeatWanted
 from voice.pool.orders import CallOrder, Seat
@@ -26,7 +26,6 @@ from voice.sip.headers import printable
 from voice.sip.message import Request
 from voice.sip.transactions import ServerTransaction
 
-RESTRICTED = "Restricted"
 _POOL_GRACE = 120.0
 """Seconds beyond a callflow call's longest duration after which its place is given back in any case."""
 
@@ -50,8 +49,8 @@ class Calls:
         """Takes an admitted INVITE on."""
         kernel = self._kernel
         call_id, leg_id = new_id(), new_id()
-        caller = caller_of(request.from_.uri)
-        shown = _number_or_text(caller) if caller is not None else RESTRICTED
+        caller = admission.caller
+        shown = caller.known_as
         account = admission.account
         route = admission.route
         flow = route.callflow if isinstance(route, RunCallflow) else None
@@ -106,11 +105,17 @@ class Calls:
             invite = Invite(kernel, server, crossing, facts, self._trunk_ended(call_id))
             gateways = kernel.gateway_health.ordered(route.gateways, now)
             target = number_target(
-                admission.directory, kernel.doors, gateways, account.id, admission.e164, caller
+                admission.directory,
+                kernel.doors,
+                gateways,
+                account.id,
+                admission.e164,
+                caller,
+                request.call_id,
             )
             invite.begin([target], now)
         else:
-            self._seek_seat(server, crossing, facts, admission, shown, now)
+            self._seek_seat(server, crossing, facts, admission, now)
 
     def reserve(self, call_id: str, account_id: str, now: float) -> OverLimit | None:
         """A place for a call that the account places through the API, within the same limits.
@@ -188,11 +193,14 @@ class Calls:
         crossing: Crossing,
         facts: CallFacts,
         admission: Admission,
-        shown: str,
         now: float,
     ) -> None:
         kernel = self._kernel
         call_id = facts.call_id
+        caller = admission.caller
+        guise = guise_of(
+            caller, caller.asserted, callee_trusted=True, caller_trusted=admission.from_trusted_gateway
+        )
         seated = False
 
         def invite_ended(final: Final, later: float) -> None:
@@ -216,7 +224,7 @@ class Calls:
                 return
             seated = True
             uri = f"sip:{call_id}@{seat.host}:{seat.port}"
-            hop = Hop(uri=uri, flow=kernel.inside_flow(seat.host, seat.port), trusted=True)
+            hop = Hop(uri=uri, flow=kernel.inside_flow(seat.host, seat.port), trusted=True, guise=guise)
             invite.begin([Target(name=admission.destination, hops=[hop])], later)
 
         def full(problem: str, retry_after: int, later: float) -> None:
@@ -237,7 +245,7 @@ class Calls:
             invite.refuse(503, None, later, headers)
 
         kernel.wishes.append(
-            SeatWanted(order=_order(facts, admission, shown), given=given, full=full, failed=failed)
+            SeatWanted(order=_order(facts, admission), given=given, full=full, failed=failed)
         )
 
     def _pool_refused(
@@ -267,7 +275,7 @@ class Calls:
         self._kernel.refusals.write(refusal, source.host, now)
 
 
-def _order(facts: CallFacts, admission: Admission, shown: str) -> CallOrder:
+def _order(facts: CallFacts, admission: Admission) -> CallOrder:
     route = admission.route
     assert isinstance(route, RunCallflow)
     assert facts.incoming_leg is not None
@@ -279,7 +287,7 @@ def _order(facts: CallFacts, admission: Admission, shown: str) -> CallOrder:
         leg_id=facts.incoming_leg.id,
         account_id=account.id,
         domain=admission.domain.label if admission.domain else None,
-        source=shown,
+        source=admission.caller.known_as,
         destination=admission.destination,
         number_id=route.number.id if route.number else None,
         callflow_id=route.callflow.id if route.callflow else None,
@@ -287,11 +295,6 @@ def _order(facts: CallFacts, admission: Admission, shown: str) -> CallOrder:
         url=route.url,
         fallback_document=fallback_flow.document if fallback_flow else None,
         max_seconds=account.max_call_seconds,
+        asserted=admission.caller.asserted,
+        withheld=admission.caller.shown is None,
     )
-
-
-def _number_or_text(user: str) -> str:
-    try:
-        return normalise(user)
-    except NumberFault:
-        return printable(user[:128])

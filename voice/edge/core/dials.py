@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from secrets import token_hex
 
+from sip_config.admission import Refused
 from sip_config.directory import Directory
+from sip_config.identity_policy import E164_ONLY
 from sip_config.numbers import NumberFault, normalise
 from voice.edge.core.best import Final
 from voice.edge.core.crossing import Crossing
+from voice.edge.core.identity import Caller, caller_of_callflow
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Alarm, Kernel
 from voice.edge.core.targets import Target, number_target, uri_hop
@@ -82,7 +85,21 @@ class Dials:
         invite = Invite(kernel, server, crossing, facts, ended)
         self._pending.setdefault(process, set()).add(invite)
         directory = kernel.directory()
-        targets = [self._target(text, plan, directory, now) for text in plan.targets]
+        account = directory.account(plan.account_id)
+        policy = E164_ONLY if account is None else account.identity
+        caller = caller_of_callflow(
+            plan.caller_id,
+            plan.asserted,
+            policy,
+            lambda e164: directory.owns(plan.account_id, e164),
+            withheld=plan.withheld,
+        )
+        targets = [
+            _refused(text, caller)
+            if isinstance(caller, Refused)
+            else self._target(text, plan, directory, caller, policy.country, now)
+            for text in plan.targets
+        ]
         serial = plan.hunting is Hunting.SERIAL
         invite.begin(targets, now, serial=serial, ring_seconds=plan.ring_seconds)
 
@@ -94,12 +111,19 @@ class Dials:
     def _forget(self, ticket: str) -> None:
         self._plans.pop(ticket, None)
 
-    def _target(self, text: str, plan: DialPlan, directory: Directory, now: float) -> Target:
-        caller_id = plan.caller_id or None
+    def _target(
+        self,
+        text: str,
+        plan: DialPlan,
+        directory: Directory,
+        caller: Caller,
+        country: str | None,
+        now: float,
+    ) -> Target:
         try:
             if text.lower().startswith(("sip:", "sips:")):
-                return Target(name=text, hops=[uri_hop(_sip_uri(text), self._kernel.doors, caller_id)])
-            number = normalise(text.removeprefix("tel:"))
+                return Target(name=text, hops=[uri_hop(_sip_uri(text), self._kernel.doors, caller)])
+            number = normalise(text.removeprefix("tel:"), country)
         except (SipParseError, NumberFault) as fault:
             status = fault.status if isinstance(fault, SipParseError) else 484
             return Target(
@@ -114,8 +138,12 @@ class Dials:
             self._kernel.gateway_health.ordered(gateways, now),
             plan.account_id,
             number,
-            caller_id,
+            caller,
         )
+
+
+def _refused(text: str, refused: Refused) -> Target:
+    return Target(name=printable(text[:128]), problem=Final.local(403, printable(refused.remedy[:120])))
 
 
 def _sip_uri(text: str) -> SipUri:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Final
 
 from sip_config.admission import Admitted, Credential, NeedsDigest, Refused
 from sip_config.directory import Directory
 from sip_config.model import Account, DigestAlgorithm, Domain, SipAccount
-from sip_config.routing import Route, route_call, route_from_gateway
+from sip_config.routing import Route, SendOut, route_call, route_from_gateway
 from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.called import Delivery, delivery, dialled
+from voice.edge.core.identity import Caller, caller_from_customer, caller_from_gateway
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.relay_token import RelayToken
 from voice.records import Gate
@@ -24,6 +26,13 @@ from voice.sip.challenger import Challenger, Outcome
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
 from voice.sip.message import Request
+
+_NO_SESSION_PRIVACY: Final = Refused(
+    cause="privacy-not-possible",
+    rule="Privacy: session;critical",
+    remedy="The caller demands that its sound hides where it comes from, which a plain trunk cannot do: "
+    "leave session or critical out of Privacy, or let a callflow answer and dial.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,7 @@ class Admission:
     """None: a carrier delivered the call."""
     admitted: Admitted | None
     """By which access control list, and as which SIP account; None: a carrier delivered the call."""
+    caller: Caller
     destination: str
     """E.164 when it is a number, else the user part."""
     e164: str | None
@@ -42,6 +52,7 @@ class Admission:
     directory: Directory
     came_from: str | None = None
     """The caller's address, when another POP relayed the call."""
+    from_trusted_gateway: bool = False
 
     @property
     def acl_name(self) -> str | None:
@@ -121,16 +132,24 @@ class Gates:
             return self._from_gateway(request, source, directory, let_in.delivered, now)
         assert account is not None
         assert domain is not None
+        caller = _caller(request, directory, account, admitted)
+        if isinstance(caller, Refused):
+            return self._refused(request, source, Gate.IDENTITY, caller, 403, now, domain, admitted=admitted)
         if not self._within_limits(request, source, account, domain, now, admitted):
             return None
-        destination, e164 = dialled(request)
+        destination, e164 = dialled(request, account.identity.country)
         route = route_call(directory, domain, e164)
         if isinstance(route, Refused):
             return self._refused(request, source, Gate.ROUTE, route, 404, now, domain, admitted=admitted)
+        if isinstance(route, SendOut) and caller.privacy.unprovidable:
+            return self._refused(
+                request, source, Gate.ROUTE, _NO_SESSION_PRIVACY, 500, now, domain, admitted=admitted
+            )
         return Admission(
             account=account,
             domain=domain,
             admitted=admitted,
+            caller=caller,
             destination=destination,
             e164=e164,
             route=route,
@@ -183,6 +202,8 @@ class Gates:
             account=account,
             domain=None,
             admitted=None,
+            caller=caller_from_gateway(request, gateway.options.country, trusted=gateway.options.trusted),
+            from_trusted_gateway=gateway.options.trusted,
             destination=destination,
             e164=e164,
             route=route,
@@ -282,3 +303,15 @@ class Gates:
         )
         self._answers.refuse(request, source, verdict, now)
         return None
+
+
+def _caller(
+    request: Request, directory: Directory, account: Account, admitted: Admitted | None
+) -> Caller | Refused:
+    credential = admitted.credential if admitted else None
+    return caller_from_customer(
+        request,
+        account.identity,
+        lambda e164: directory.owns(account.id, e164),
+        credential.sip_account.username if credential else None,
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from voice.edge.core.identity import Privacy, privacy_of
+from voice.edge.core.identity import Caller, Privacy, privacy_of
 from voice.sip.headers import Headers
 from voice.sip.params import quote
 from voice.sip.uri import escape_user
@@ -18,6 +18,7 @@ from voice.sip.uri import escape_user
 _CALLER_TRUSTED: Final = 0x100
 _CALLEE_TRUSTED: Final = 0x200
 _MASKED: Final = 0x400
+_UNTOUCHED: Final = 0x800
 GUISE_LINES: Final = 4
 """Of `Guise.pack`."""
 
@@ -90,6 +91,8 @@ class Guise(NamedTuple):
     display: str | None = None
     call_id: str | None = None
     """As the caller's side knows it, where the callee's side knows another: it may name the caller's host."""
+    untouched: bool = False
+    """Another edge of ours is the callee's side: it is told all that the caller claims, and judges it."""
 
     def pack(self) -> str:
         """As it stands in a token; no part holds a line feed."""
@@ -98,6 +101,7 @@ class Guise(NamedTuple):
             | self.caller_trusted * _CALLER_TRUSTED
             | self.callee_trusted * _CALLEE_TRUSTED
             | (self.call_id is not None) * _MASKED
+            | self.untouched * _UNTOUCHED
         )
         return f"{flags:x}\n{self.asserted or ''}\n{self.display or ''}\n{self.call_id or ''}"
 
@@ -112,13 +116,40 @@ class Guise(NamedTuple):
             asserted or None,
             display or None,
             call_id if flags & _MASKED else None,
+            flags & _UNTOUCHED != 0,
         )
 
 
 PLAIN: Final = Guise()
 """Nothing is known of the caller, and nobody is trusted."""
 
+TO_ANOTHER_EDGE: Final = Guise(untouched=True)
+
 Changes = dict[str, str | None]
+
+
+def guise_of(
+    caller: Caller,
+    written: str | None,
+    *,
+    callee_trusted: bool,
+    caller_trusted: bool = False,
+    call_id: str | None = None,
+) -> Guise:
+    """How a call is dressed for one way to its callee.
+
+    `written`: the asserted identity as it is written there.  `call_id`: as the caller's side knows it,
+    when it is to be hidden from a callee's side that the caller does not want to be traced by.
+    """
+    told = callee_trusted or caller.privacy.public
+    return Guise(
+        caller_trusted,
+        callee_trusted,
+        caller.privacy,
+        written if told else None,
+        caller.display if told and written else None,
+        call_id if caller.privacy.hides_traces and not callee_trusted else None,
+    )
 
 
 def dressed(
@@ -129,6 +160,8 @@ def dressed(
     `from_caller`: the message is the caller's, be it a request or a response.  `host`: by which the edge
     is known where the message goes.
     """
+    if guise.untouched:
+        return {}, []
     if from_caller:
         known, sender, receiver = guise.privacy, guise.caller_trusted, guise.callee_trusted
     else:

@@ -59,6 +59,11 @@ class Privacy(IntFlag):
         return bool(self & (Privacy.HEADER | Privacy.USER))
 
     @property
+    def unprovidable(self) -> bool:
+        """Whether the call must rather fail than show where its sound comes from (RFC 3323 section 5)."""
+        return bool(self & Privacy.SESSION and self & Privacy.CRITICAL)
+
+    @property
     def public(self) -> bool:
         """Whether the caller wants its identity to be shown to everyone."""
         return self == Privacy.NONE
@@ -134,9 +139,9 @@ def caller_from_customer(
         believed = named
     if policy.others is OtherCallers.REFUSE:
         if claims and believed not in claims:
-            return _refused(claims[0], "asserted", "identity-not-allowed")
+            return _refused(claims[0], "asserted", cause="identity-not-allowed")
         if named is not None and not allowed(named) and (named.number or believed is None):
-            return _refused(named, "shown in From", "caller-id-not-allowed")
+            return _refused(named, "shown in From", cause="caller-id-not-allowed")
     asserted = believed.user if believed else policy.caller_id
     shown: str | None
     if presented is None or privacy.hides_caller:
@@ -207,7 +212,7 @@ def caller_of_callflow(
     if claim.number and may_show(claim.user):
         return Caller(asserted=inherited or claim.user, shown=claim.user, known_as=claim.user)
     if policy.others is OtherCallers.REFUSE:
-        return _refused(claim, "shown by the callflow", "callflow-caller-id-not-allowed")
+        return _refused(claim, "shown by the callflow", cause="callflow-caller-id-not-allowed")
     own = inherited if may_show(inherited) else policy.caller_id
     shown = _replaced(claim, own, policy.others)
     privacy = Privacy.ID if shown is None else Privacy.NOTHING
@@ -225,7 +230,7 @@ def _replaced(claim: Claim, own: str | None, others: OtherCallers) -> str | None
             return own
 
 
-def _refused(claim: Claim, source: str, cause: str) -> Refused:
+def _refused(claim: Claim, source: str, *, cause: str) -> Refused:
     shown = printable(claim.written[:64])
     return Refused(
         cause=cause,

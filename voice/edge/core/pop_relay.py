@@ -14,6 +14,7 @@ from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.best import Final
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.gates import LetIn
+from voice.edge.core.guise import TO_ANOTHER_EDGE
 from voice.edge.core.invite import CallFacts, Invite, Kind
 from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.liveness import Liveness
@@ -163,6 +164,7 @@ class PopRelay:
             )
             hops.append(
                 Hop(
+                    guise=TO_ANOTHER_EDGE,
                     uri=request.uri,
                     flow=flow,
                     trusted=True,

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 from sip_config.directory import Directory
 from sip_config.model import Gateway, Transport
-from sip_config.routing import caller_id_for, dialled_as
+from sip_config.routing import asserted_for, caller_id_for, dialled_as
 from voice.edge.core.best import Final
 from voice.edge.core.caller_claims import claims_for
 from voice.edge.core.doors import Doors
-from voice.edge.core.guise import PLAIN, Guise
+from voice.edge.core.guise import PLAIN, Guise, guise_of
+from voice.edge.core.identity import Caller
 from voice.edge.core.reach import default_port
 from voice.edge.core.tokens import DialogToken
-from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
-from voice.sip.uri import SipUri, escape_user, parse_uri
+from voice.sip.uri import SipUri, escape_user
 
 ANONYMOUS = "sip:anonymous@anonymous.invalid"
 """RFC 3323 section 4.1.1.3."""
@@ -71,31 +71,46 @@ def number_target(
     gateways: Iterable[Gateway],
     account_id: str,
     e164: str,
-    caller_id: str | None,
+    caller: Caller,
+    call_id: str | None = None,
 ) -> Target:
     """A number, by these gateways in this order."""
 
     def by_gateway(gateway: Gateway) -> Hop:
-        return gateway_hop(gateway, directory, doors, account_id, e164, caller_id)
+        return gateway_hop(gateway, directory, doors, account_id, e164, caller, call_id)
 
     return Target(name=e164, hops=[by_gateway(gateway) for gateway in gateways], by_gateway=by_gateway)
 
 
 def gateway_hop(
-    gateway: Gateway, directory: Directory, doors: Doors, account_id: str, e164: str, caller_id: str | None
+    gateway: Gateway,
+    directory: Directory,
+    doors: Doors,
+    account_id: str,
+    e164: str,
+    caller: Caller,
+    call_id: str | None = None,
 ) -> Hop:
-    """The way to a number by a gateway, with the names that the gateway wants to see."""
+    """The way to a number by a gateway, with the names that the gateway wants to see.
+
+    `call_id` of a caller outside: of those that want it, not even the Call-ID is told.
+    """
     transport = gateway.transport.value
     uri = gateway_uri(gateway, dialled_as(gateway, e164))
-    shown = caller_id_for(directory, gateway, account_id, caller_id)
+    # A caller that is withheld is not shown by the number of its company either.
+    shown = None if caller.shown is None else caller_id_for(directory, gateway, account_id, caller.shown)
     own = _own_uri(doors, transport, gateway.host, shown)
+    asserted = asserted_for(gateway, caller.asserted)
     return Hop(
         uri=str(uri),
         flow=doors.flow_to(transport, gateway.host, gateway.port),
         trusted=True,
         gateway=gateway,
         shown=(own, str(uri._replace(params=()))),
-        headers=claims_for(gateway, own),
+        headers=claims_for(
+            gateway, caller, own, asserted and _own_uri(doors, transport, gateway.host, asserted)
+        ),
+        guise=guise_of(caller, asserted, callee_trusted=gateway.options.trusted, call_id=call_id),
         patience=gateway.attempt_seconds,
     )
 
@@ -112,11 +127,11 @@ def gateway_uri(gateway: Gateway, user: str | None = None) -> SipUri:
     )
 
 
-def uri_hop(uri: SipUri, doors: Doors, caller_id: str | None) -> Hop:
+def uri_hop(uri: SipUri, doors: Doors, caller: Caller) -> Hop:
     """The way to a SIP URI that a callflow dials."""
     transport = "TLS" if uri.scheme == "sips" else (uri.transport or "udp").upper()
     to = str(SipUri(uri.scheme, uri.user, uri.host, uri.port))
-    return Hop(uri=str(uri), shown=(_own_uri(doors, transport, uri.address, caller_id), to))
+    return Hop(uri=str(uri), shown=(_own_uri(doors, transport, uri.address, caller.shown), to))
 
 
 def _own_uri(doors: Doors, transport: str, towards: str, user: str | None) -> str:
@@ -124,15 +139,3 @@ def _own_uri(doors: Doors, transport: str, towards: str, user: str | None) -> st
     if user is None:
         return ANONYMOUS
     return f"sip:{escape_user(user)}@{doors.shown_host(transport, ':' in towards)}"
-
-
-def caller_of(from_uri: str) -> str | None:
-    """The user that a From shows; None when it is withheld (RFC 3323) or has none."""
-    try:
-        uri = parse_uri(from_uri)
-    except SipParseError:
-        return None
-    user = uri.username
-    if user is None or uri.host.lower() == "anonymous.invalid" or user.lower() in ("anonymous", "restricted"):
-        return None
-    return user
