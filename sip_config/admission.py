@@ -194,7 +194,7 @@ class DomainGate:
             cause="acl-certificates",
             rule=f"domain {label}: certificates of {lists}",
             remedy=f"{shown}, and the access control lists of domain {label} that fit it ({lists}) want "
-            f"one for {wanted}: let the PBX call by TLS with such a certificate, or add the name that it has.",
+            f"one for {wanted}: let the PBX call by TLS with such a certificate, or list its own.",
         )
 
     def _refusal(self, source: str) -> Refused:

@@ -7,10 +7,10 @@ import socket
 import time
 
 from sip_config.model import Transport
-from voice.edge.settings import EdgeSettings, Listen
+from voice.edge.settings import EdgeSettings, Listen, StreamLimits, TlsSettings
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.fleet import PoolSettings
-from voice.settings import Settings
+from voice.settings import CertificateSettings, Settings
 from voice.speech.library import SoundSettings
 from voice.store.database import Database
 from voice.store.keys import node_key
@@ -110,11 +110,32 @@ def _own_address(bound: str) -> str:
         return address
 
 
+def _tls(given: CertificateSettings) -> TlsSettings | None:
+    if given.certificate is None:
+        return None
+    return TlsSettings(
+        certificate=given.certificate,
+        private_key=given.private_key,
+        folder=given.folder,
+        minimum_version=given.minimum_version.value,
+        ciphers=given.ciphers,
+        client_authorities=given.client_authorities,
+        gateway_authorities=given.gateway_authorities,
+    )
+
+
 async def edge_settings(settings: Settings, database: Database, node: str) -> EdgeSettings:
     now = time.time()
+    sip = settings.sip
     listen = [
         Listen(transport=transport, host=address.host, port=address.port)
-        for transport, addresses in ((Transport.UDP, settings.sip.udp), (Transport.TCP, settings.sip.tcp))
+        for transport, addresses in (
+            (Transport.UDP, sip.udp),
+            (Transport.TCP, sip.tcp),
+            (Transport.TLS, sip.tls),
+            (Transport.WS, sip.ws),
+            (Transport.WSS, sip.wss),
+        )
         for address in addresses
     ]
     return EdgeSettings(
@@ -127,4 +148,15 @@ async def edge_settings(settings: Settings, database: Database, node: str) -> Ed
         inside_host=settings.sip.inside.host,
         inside_port=settings.sip.inside.port,
         allow_private_targets=settings.sip.allow_private_targets,
+        large_requests_by_tcp=sip.large_requests_by_tcp,
+        name_servers=tuple((server.host, server.port) for server in sip.name_servers),
+        streams=StreamLimits(
+            total=sip.connections.total,
+            per_source=sip.connections.per_source,
+            idle_seconds=sip.connections.idle_seconds,
+            first_message_seconds=sip.connections.first_message_seconds,
+            handshake_seconds=sip.connections.handshake_seconds,
+            handshakes=sip.connections.handshakes,
+        ),
+        tls=_tls(sip.certificates),
     )

@@ -53,18 +53,70 @@ class SocketAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class TlsVersion(StrEnum):
+    TLS_1_2 = "1.2"
+    TLS_1_3 = "1.3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSettings:
+    """Who the edge is to TLS peers, and whom it believes.  PEM, from the folder of the settings; watched."""
+
+    certificate: Path | None = None
+    """Of the edge, and those between it and its authority.  Needed for `tls` and `wss`."""
+    private_key: Path | None = None
+    """None: it is in the file of the certificate."""
+    folder: Path | None = None
+    """Further certificates: a client gets the one that is for the name it asks for (SNI)."""
+    client_authorities: Path | None = None
+    """Whose client certificates are believed; None: clients are not asked for any."""
+    gateway_authorities: Path | None = None
+    """Whose certificates of gateways are believed, beside those that the system believes."""
+    minimum_version: TlsVersion = TlsVersion.TLS_1_2
+    ciphers: str = "ECDHE+AESGCM:ECDHE+CHACHA20"
+    """Of TLS 1.2, as OpenSSL writes them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSettings:
+    """Bounds of connections to the edge: TCP, TLS, WebSocket."""
+
+    total: int = 4_096
+    per_source: int = 64
+    idle_seconds: float = 300.0
+    """Without a message a connection is closed.  Longer than PBXs wait between keep-alives."""
+    first_message_seconds: float = 10.0
+    """For a message to arrive whole, the first one from the moment the connection was made."""
+    handshake_seconds: float = 5.0
+    """For a peer to agree on TLS."""
+    handshakes: int = 128
+    """TLS handshakes at once; a quarter of it for addresses that nothing could let in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SipSettings:
     """Where the edge takes SIP, and what it shows of itself."""
 
     udp: tuple[SocketAddress, ...] = (SocketAddress(host="0.0.0.0", port=5060),)  # noqa: S104 - the front door
     tcp: tuple[SocketAddress, ...] = (SocketAddress(host="0.0.0.0", port=5060),)  # noqa: S104
+    tls: tuple[SocketAddress, ...] = ()
+    """The usual port is 5061."""
+    ws: tuple[SocketAddress, ...] = ()
+    """WebSocket without TLS, for a reverse proxy of the same machine."""
+    wss: tuple[SocketAddress, ...] = ()
+    """Secure WebSocket, for browsers."""
     public_address: str | None = None
     """Host name or IP address in Via, Record-Route and Contact; None: that of the socket."""
     inside: SocketAddress = SocketAddress(host="127.0.0.1", port=5066)
     """Where call processes reach the edge.  A fixed port, so that they still do after a restart."""
     allow_private_targets: bool = False
     """Whether callflows may dial SIP URIs that lead to loopback or private networks."""
+    large_requests_by_tcp: bool = True
+    """Whether requests of more than 1,300 bytes go over TCP to peers that take it (RFC 3261, 18.1.1)."""
+    name_servers: tuple[SocketAddress, ...] = ()
+    """DNS servers to ask; none: the system's."""
+    certificates: CertificateSettings = field(default_factory=CertificateSettings)
+    connections: ConnectionSettings = field(default_factory=ConnectionSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

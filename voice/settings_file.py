@@ -8,14 +8,12 @@ between the elements of an array.  The file may hold the declaration of accounts
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from sip_config import words
 from sip_config.faults import Unfit, meant, quoted
-from sip_config.networks import packed
 from sip_config.reading import Section
 from voice.settings import (
     ApiSettings,
@@ -26,10 +24,9 @@ from voice.settings import (
     RecordSettings,
     Secret,
     Settings,
-    SipSettings,
-    SocketAddress,
     SpeechSettings,
 )
+from voice.settings_sip import address, read_sip, socket_address
 
 VARIABLES: Final = "TRUNKFLOW_"
 """How the names of environment variables that are settings begin."""
@@ -55,7 +52,7 @@ def read_settings(root: Section, *, folder: Path, environment: Mapping[str, str]
         data_directory=(folder / node.text("data_directory", str(usual.data_directory))).resolve(),
         database_url=node.fitting("database_url", _secret, None),
         log_level=node.choice("log_level", usual.log_level),
-        sip=_read_sip(node.section("sip")),
+        sip=read_sip(node.section("sip"), folder),
         media=_read_media(node.section("media")),
         pool=_read_pool(node.section("pool")),
         speech=_read_speech(node.section("speech")),
@@ -69,26 +66,11 @@ def read_settings(root: Section, *, folder: Path, environment: Mapping[str, str]
     return settings
 
 
-def _read_sip(section: Section) -> SipSettings:
-    usual = SipSettings()
-    settings = SipSettings(
-        udp=section.each("udp", _socket_address, usual.udp),
-        tcp=section.each("tcp", _socket_address, usual.tcp),
-        public_address=section.fitting("public_address", words.host, None),
-        inside=section.fitting("inside", _loopback, usual.inside),
-        allow_private_targets=section.boolean("allow_private_targets", usual.allow_private_targets),
-    )
-    if not settings.udp and not settings.tcp:
-        section.fault(None, "The edge has nowhere to listen.", 'Write udp = ["0.0.0.0:5060"].')
-    section.reject_unknown()
-    return settings
-
-
 def _read_media(section: Section) -> MediaSettings:
     usual = MediaSettings()
     settings = MediaSettings(
-        address=section.fitting("address", _address, usual.address),
-        public_address=section.fitting("public_address", _address, None),
+        address=section.fitting("address", address, usual.address),
+        public_address=section.fitting("public_address", address, None),
         rtp_first=section.integer("rtp_first", usual.rtp_first, least=1_024, most=65_535),
         rtp_last=section.integer("rtp_last", usual.rtp_last, least=1_024, most=65_535),
         clock_rate=section.integer("clock_rate", usual.clock_rate, least=8_000, most=16_000),
@@ -178,7 +160,7 @@ def _read_api(section: Section) -> ApiSettings:
     usual = ApiSettings()
     settings = ApiSettings(
         enabled=section.boolean("enabled", usual.enabled),
-        listen=section.each("listen", _socket_address, usual.listen),
+        listen=section.each("listen", socket_address, usual.listen),
         public_url=section.fitting("public_url", _base_url, None),
         requests_per_second=section.number(
             "requests_per_second", usual.requests_per_second, least=0.1, most=1_000_000
@@ -217,27 +199,3 @@ def _base_url(text: str) -> str:
             f"{quoted(text)} has a query.", "Write the first part only, such as https://api.example.com."
         )
     return text.rstrip("/")
-
-
-def _address(text: str) -> str:
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if packed(bare) is None:
-        raise Unfit(f"{quoted(text)} is not an IP address.", "Write one, such as 192.0.2.10 or 2001:db8::10.")
-    return bare
-
-
-def _socket_address(text: str) -> SocketAddress:
-    host, port = words.host_and_port(text)
-    if port is None:
-        raise Unfit(f"{quoted(text)} lacks a port.", "Write address:port, such as 0.0.0.0:5060 or [::]:5060.")
-    return SocketAddress(host=_address(host), port=port)
-
-
-def _loopback(text: str) -> SocketAddress:
-    address = _socket_address(text)
-    if not ip_address(address.host).is_loopback:
-        raise Unfit(
-            f"{quoted(text)} is not a loopback address; whoever reaches it can place calls without asking.",
-            "Use 127.0.0.1:5066.",
-        )
-    return address

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -47,11 +46,6 @@ class StreamLimits:
     """TLS handshakes at once; a quarter of it for addresses that nothing could let in."""
 
 
-class TlsVersion(StrEnum):
-    TLS_1_2 = "1.2"
-    TLS_1_3 = "1.3"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
     """Who we are to TLS peers, and whom we believe.  Files are PEM."""
@@ -63,7 +57,8 @@ class TlsSettings:
     folder: Path | None = None
     """Further certificates, ``NAME.pem`` with its key, or ``NAME.crt`` beside ``NAME.key``: a client gets the
     one that is for the name it asks for (SNI)."""
-    minimum_version: TlsVersion = TlsVersion.TLS_1_2
+    minimum_version: str = "1.2"
+    """``1.2`` or ``1.3``."""
     ciphers: str = "ECDHE+AESGCM:ECDHE+CHACHA20"
     """Of TLS 1.2, as OpenSSL writes them; those of 1.3 are all good."""
     client_authorities: Path | None = None
@@ -123,5 +118,7 @@ class EdgeSettings:
     relay: PopRelay = field(default_factory=PopRelay)
     tls: TlsSettings | None = None
     """Needed where anything listens with TLS."""
+    large_requests_by_tcp: bool = True
+    """Whether requests too long for a datagram go over TCP to peers that take it (RFC 3261, 18.1.1)."""
     name_servers: tuple[tuple[str, int], ...] = ()
     """Addresses and ports of the DNS servers to ask; empty: the system's."""

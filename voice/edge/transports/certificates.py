@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from voice.edge.settings import TlsSettings, TlsVersion
+from voice.edge.settings import TlsSettings
 
 _VERSIONS: Final = {
-    TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
-    TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
 }
 _MARKS: Final = (".pem", ".crt")
 _MOST: Final = 10_000
