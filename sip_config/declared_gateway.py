@@ -21,13 +21,14 @@ def read_gateways(section: Section, *, owner: str | None) -> Iterator[Gateway]:
 def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
     called = name if owner is None else f"{owner}/{name}"
     usual = Gateway(id="", account_id=None, name=name, host="")
+    transport = section.choice("transport", usual.transport)
     gateway = Gateway(
         id=f"gateway {called}",
         account_id=None if owner is None else AccountId(f"account {owner}"),
         name=name,
         host=section.fitting("host", words.host, "", required=True),
-        port=section.integer("port", usual.port, **bounds.PORT),
-        transport=section.choice("transport", usual.transport),
+        port=section.integer("port", transport.usual_port, **bounds.PORT),
+        transport=transport,
         prefixes=tuple(
             sorted(
                 section.each(

@@ -37,6 +37,11 @@ class Transport(StrEnum):
     WS = "WS"
     WSS = "WSS"
 
+    @property
+    def usual_port(self) -> int:
+        """Where a peer is when nothing else is said (RFC 3261 section 19.1.2)."""
+        return 5061 if self is Transport.TLS else 5060
+
 
 class SrtpPolicy(StrEnum):
     """Whether the sound of a call is encrypted (RFC 3711), with keys in the SDP (RFC 4568)."""

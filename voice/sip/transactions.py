@@ -227,11 +227,17 @@ class TransactionLayer:
         self._servers[server.key] = server
         return server
 
-    def begin_client(self, request: Request, branch: str, flow: Flow, now: float) -> ClientTransaction:
-        """Sends a request, and begins to wait for its answer.  `branch`: our own, in its topmost Via."""
+    def begin_client(
+        self, request: Request, branch: str, flow: Flow, now: float, data: bytes | None = None
+    ) -> ClientTransaction:
+        """Sends a request, and begins to wait for its answer.
+
+        `branch`: our own, in its topmost Via; `data`: the request's bytes, where they were made already.
+        """
         method = request.method
         machine = Machine.INVITE_CLIENT if method == "INVITE" else Machine.NON_INVITE_CLIENT
-        data = request.to_bytes()
+        if data is None:
+            data = request.to_bytes()
         client = ClientTransaction(self, machine, (branch, method), flow, request, data)
         self._clients[client.key] = client
         self._waiting.setdefault((flow.host, flow.port), {})[client.key] = client

@@ -77,10 +77,13 @@ def _read(request: Request, old: Gateway | None, _: Configuration) -> Gateway:
         )
     else:
         usual = replace(old, name=body.get("name", NAME, old.name), host=body.get("host", host, old.host))
+    transport = body.get("transport", choice(Transport), usual.transport)
+    # A port that is the usual one of the transport before means just that.
+    port = transport.usual_port if usual.port == usual.transport.usual_port else usual.port
     gateway = replace(
         usual,
-        port=body.get("port", integer(**bounds.PORT), usual.port),
-        transport=body.get("transport", choice(Transport), usual.transport),
+        port=body.get("port", integer(**bounds.PORT), port),
+        transport=transport,
         prefixes=body.get("prefixes", _prefixes, usual.prefixes),
         priority=body.get("priority", integer(**bounds.PRIORITY), usual.priority),
         username=kept(body, "username", USERNAME, usual.username),

@@ -46,6 +46,7 @@ class Branch:
         "alarm",
         "challenged",
         "client",
+        "datagram",
         "end_as",
         "flows",
         "hop",
@@ -64,6 +65,8 @@ class Branch:
         self.leg = leg
         self.flows: Sequence[Flow] = ()
         """Further addresses of the hop (RFC 3263 section 4.3)."""
+        self.datagram: Flow | None = None
+        """Where the request goes if the peer takes no TCP, to which it was moved for its length."""
         self.client: ClientTransaction | None = None
         self.passage: Passage | None = None
         self.waiting = Waiting.ADDRESS
@@ -83,7 +86,9 @@ class Branch:
     def over(self) -> bool:
         return self.waiting is Waiting.NOTHING
 
-    def send(self, request: Request, branch: str, passage: Passage, flow: Flow, now: float) -> None:
+    def send(
+        self, request: Request, branch: str, passage: Passage, data: bytes, flow: Flow, now: float
+    ) -> None:
         """Sends the INVITE, the first time or anew after a challenge."""
         kernel = self.invite.kernel
         self.passage = passage
@@ -91,7 +96,7 @@ class Branch:
             options = self.hop.gateway.options
             self._ringing = None if options.ringing_seconds is None else now + options.ringing_seconds
             self._last = None if options.total_seconds is None else now + options.total_seconds
-        self.client = kernel.layer.begin_client(request, branch, flow, now)
+        self.client = kernel.layer.begin_client(request, branch, flow, now, data)
         self.client.owner = self
         if self.hop.patience is not None:
             self._wait(Waiting.ANY_RESPONSE, now + self.hop.patience)

@@ -21,7 +21,7 @@ from voice.edge.core.tokens import ids_of
 from voice.records import Direction
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
-from voice.sip.message import Response
+from voice.sip.message import Request, Response
 from voice.sip.respond import make_response
 from voice.sip.transactions import ServerTransaction
 from voice.sip.uri import parse_uri
@@ -180,6 +180,10 @@ class Invite:
 
     def branch_lost(self, branch: Branch, *, transport: bool, now: float, problem: str = "") -> None:
         """No final response will come: the next hop cannot be reached, or stayed silent."""
+        datagram, branch.datagram = branch.datagram, None
+        if transport and datagram is not None and branch.end_as is None and not (branch.over or self.decided):
+            self._send_by(branch, datagram, self.facts.cseq_delta, now)
+            return
         self.gateway_failed(branch, "no way" if transport else "no response", now)
         final = Final.local(408)
         if transport:
@@ -275,6 +279,22 @@ class Invite:
     def _send_by(
         self, branch: Branch, flow: Flow, cseq_delta: int, now: float, *credentials: tuple[str, str]
     ) -> None:
+        sent = self._made(branch, flow, cseq_delta, now, credentials)
+        carrier = self.kernel.carrier(len(sent[3]), flow, now)
+        if carrier != flow:
+            branch.datagram, flow = flow, carrier
+            sent = self._made(branch, flow, cseq_delta, now, credentials)
+        branch.send(*sent, flow, now)
+
+    def _made(
+        self,
+        branch: Branch,
+        flow: Flow,
+        cseq_delta: int,
+        now: float,
+        credentials: tuple[tuple[str, str], ...],
+    ) -> tuple[Request, str, Passage, bytes]:
+        """The request for a flow, the branch of its Via, its passage, and its bytes."""
         kernel = self.kernel
         ids = self.crossing.ids if branch.leg is None else self.crossing.ids + ids_of(branch.leg.id)
         passage = Passage(
@@ -291,7 +311,7 @@ class Invite:
         request, via_branch = passage.forward(branch.hop.uri, self.facts.routes, now, added)
         if branch.hop.gateway is not None:
             apply_rules(branch.hop.gateway.options.headers, request.headers)
-        branch.send(request, via_branch, passage, flow, now)
+        return request, via_branch, passage, request.to_bytes()
 
     def _answer_challenge(self, branch: Branch, response: Response, now: float) -> bool:
         """Sends the INVITE anew with the gateway's credentials; False: there is nothing to answer with."""

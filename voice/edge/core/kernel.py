@@ -15,7 +15,7 @@ from voice.edge.core.gateway_places import GatewayPlaces
 from voice.edge.core.gateway_sources import GatewaySources
 from voice.edge.core.limits import Limits
 from voice.edge.core.peers import Peers
-from voice.edge.core.reach import LargeRequests, Unreachable, default_port, wanted_transport
+from voice.edge.core.reach import LARGEST_DATAGRAM, LargeRequests, Unreachable, default_port, wanted_transport
 from voice.edge.core.refusals import Refusals
 from voice.edge.core.tokens import Tokens, uuid_text
 from voice.edge.core.wishes import AddressesWanted, Wish
@@ -98,6 +98,14 @@ class Kernel:
     def send(self, message: Request | Response, flow: Flow) -> None:
         """Sends outside of any transaction."""
         self.outbox.append((flow, message.to_bytes()))
+
+    def carrier(self, size: int, flow: Flow, now: float) -> Flow:
+        """The flow for a request of this size to the peer of a flow: over TCP when it is too long."""
+        if size <= LARGEST_DATAGRAM or flow.transport != "UDP" or flow.local == INSIDE:
+            return flow
+        if not self.settings.large_requests_by_tcp:
+            return flow
+        return self.large.flow_for(flow, self.doors.flow_to("TCP", flow.host, flow.port), now)
 
     def inside_flow(self, host: str, port: int) -> Flow:
         return Flow("UDP", INSIDE, host, port)

@@ -56,9 +56,9 @@ class LargeRequests:
         self._without: dict[tuple[str, int], float] = {}
         """Peers that took no TCP, and until when that is believed."""
 
-    def flow_for(self, size: int, flow: Flow, tcp: Flow | None, now: float) -> Flow:
-        """The flow for a request of this size; `tcp`: the same peer over TCP, where we have that."""
-        if size <= LARGEST_DATAGRAM or flow.transport != "UDP" or tcp is None:
+    def flow_for(self, flow: Flow, tcp: Flow | None, now: float) -> Flow:
+        """The flow for a large request; `tcp`: the same peer over TCP, where we have that."""
+        if tcp is None:
             return flow
         until = self._without.get((flow.host, flow.port))
         return tcp if until is None or until <= now else flow

@@ -73,6 +73,7 @@ class Relay:
         "_challenged",
         "_client",
         "_crossing",
+        "_datagram",
         "_ended",
         "_kernel",
         "_passage",
@@ -99,6 +100,8 @@ class Relay:
         """Called once a final response shows that the dialog is over; for BYE."""
         self._passage: Passage | None = None
         self._client: ClientTransaction | None = None
+        self._datagram: Flow | None = None
+        """Where the request goes if the peer takes no TCP, to which it was moved for its length."""
         self._challenged = 0
         server.owner = self
 
@@ -136,6 +139,10 @@ class Relay:
         self._end(now)
 
     def transport_failed(self, now: float) -> None:
+        datagram, self._datagram = self._datagram, None
+        if datagram is not None and not self._server.over and not self._server.answered:
+            self._send(datagram, self._token.cseq_delta, now)
+            return
         self._unreachable("the next hop cannot be reached", now)
 
     def _found(self, flows: Sequence[Flow], now: float) -> None:
@@ -145,8 +152,14 @@ class Relay:
         kernel = self._kernel
         passage = passage_for(kernel, self._crossing, self._token, flow, cseq_delta)
         request, branch = passage.forward(self._token.target, self._routes, now, credentials)
+        data = request.to_bytes()
+        carrier = kernel.carrier(len(data), flow, now)
+        if carrier != flow:
+            self._datagram = flow
+            self._send(carrier, cseq_delta, now, *credentials)
+            return
         self._passage = passage
-        self._client = kernel.layer.begin_client(request, branch, flow, now)
+        self._client = kernel.layer.begin_client(request, branch, flow, now, data)
         self._client.owner = self
 
     def _unreachable(self, problem: str, now: float) -> None:
