@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sip_config.admission import Refused
 from sip_config.directory import Directory
 from sip_config.gateway_options import CallerIdFormat
-from sip_config.model import CallerIdRule, Callflow, Domain, Gateway, Number
+from sip_config.model import CallerIdRule, Callflow, Domain, Gateway, Number, Transport
 from sip_config.number_formats import dialled_for, written_for
 from sip_config.numbers import NumberFault, normalise
 
@@ -32,8 +32,10 @@ class SendOut:
 Route = RunCallflow | SendOut | Refused
 
 
-def route_call(directory: Directory, domain: Domain, e164: str | None) -> Route:
+def route_call(directory: Directory, domain: Domain, e164: str | None, *, secure: bool = False) -> Route:
     """What becomes of a call that `domain` admitted; `e164` None: what was dialled is not a number.
+
+    `secure`: the caller was promised TLS on the whole way, so that only gateways with TLS will do.
 
     The dialled number's callflow comes first (the account's default one, when the number has none), then
     the domain's, then the gateways.  A number of another account is not looked at: that customer's flow
@@ -55,8 +57,16 @@ def route_call(directory: Directory, domain: Domain, e164: str | None) -> Route:
             "such as +31201234567.",
         )
     gateways = directory.gateways_for(domain.account_id, e164)
+    usable = tuple(one for one in gateways if one.transport is Transport.TLS) if secure else gateways
+    if usable:
+        return SendOut(gateways=usable)
     if gateways:
-        return SendOut(gateways=gateways)
+        return Refused(
+            cause="no-secure-gateway",
+            rule=f"domain {domain.label}: no gateway with TLS for {e164}",
+            remedy=f"The sips URI that was called promises TLS on the whole way, and no gateway for {e164} "
+            'has it: call a sip URI, or give a gateway transport = "TLS".',
+        )
     return Refused(
         cause="no-gateway",
         rule=f"domain {domain.label}: no gateway for {e164}",

@@ -43,6 +43,8 @@ EDGE = "8.8.4.4"
 PBX = "9.9.9.9"
 CARRIER = "1.1.1.1"
 CARRIER2 = "1.0.0.1"
+DOORS = {"UDP": (1, 5060), "TCP": (2, 5060), "TLS": (3, 5061), "WS": (4, 80), "WSS": (5, 443)}
+"""Index and port of the edge's outside door for each transport."""
 SEAT = Seat(host="127.0.0.1", port=6100)
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 9.9.9.9\r\ns=-\r\nc=IN IP4 9.9.9.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
@@ -191,6 +193,8 @@ class World:
                 if agent is None:
                     self.nowhere.append((flow, data))
                 else:
+                    # As on a real connection: what was verified when it was opened stays with it.
+                    agent.flow = agent.flow._replace(name=flow.name)
                     agent.takes(data)
             wishes, kernel.wishes[:] = kernel.wishes.copy(), []
             for wish in wishes:
@@ -226,8 +230,10 @@ class World:
                         ipv6=False,
                         local_host="127.0.0.1",
                     ),
-                    Door(index=1, transport="UDP", host=EDGE, port=5060, ipv6=False, local_host=EDGE),
-                    Door(index=2, transport="TCP", host=EDGE, port=5060, ipv6=False, local_host=EDGE),
+                    *(
+                        Door(index=index, transport=kind, host=EDGE, port=port, ipv6=False, local_host=EDGE)
+                        for kind, (index, port) in DOORS.items()
+                    ),
                 )
             ),
             lambda: self.config,
@@ -267,9 +273,10 @@ class Agent:
         self.inbox: list[Request | Response] = []
         self.unreadable: list[bytes] = []
         """What came and does not follow the grammar: answers to what did not either."""
-        self.contact = contact or f"sip:{host}:{port}" + (";transport=tcp" if transport == "TCP" else "")
-        local = INSIDE if host == "127.0.0.1" else 2 if transport == "TCP" else 1
-        self.flow = Flow(transport, local, host, port, 9 if transport == "TCP" else 0)
+        shown = "ws" if transport == "WSS" else transport.lower()
+        self.contact = contact or f"sip:{host}:{port}" + (f";transport={shown}" if shown != "udp" else "")
+        local = INSIDE if host == "127.0.0.1" else DOORS[transport][0]
+        self.flow = Flow(transport, local, host, port, 0 if transport == "UDP" else 9)
 
     # -- messages ----------------------------------------------------------------------------
 

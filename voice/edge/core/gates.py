@@ -138,7 +138,7 @@ class Gates:
         if not self._within_limits(request, source, account, domain, now, admitted):
             return None
         destination, e164 = dialled(request, account.identity.country)
-        route = route_call(directory, domain, e164)
+        route = route_call(directory, domain, e164, secure=request.sip_uri.scheme == "sips")
         if isinstance(route, Refused):
             return self._refused(request, source, Gate.ROUTE, route, 404, now, domain, admitted=admitted)
         if isinstance(route, SendOut) and caller.privacy.unprovidable:
