@@ -50,7 +50,7 @@ class Dial:
             caller_id="+31200000001",
             leg_id=leg_id,
         )
-        self.ticket = self.world.proxy.dials.file(plan, self.world.now)
+        self.ticket = self.world.proxy.dials.file(plan, self.world.now).uri
         self.invite = self.process.request(
             "INVITE", self.ticket, body=SDP, from_="<sip:any@127.0.0.1>;tag=p", to="<sip:any@127.0.0.1>"
         )

@@ -110,7 +110,7 @@ def a_callflow_dials(world: World, pbx: Agent, first: Agent, second: Agent) -> N
         ring_seconds=20,
         caller_id="",
     )
-    process.send(process.request("INVITE", world.proxy.dials.file(plan, world.now), body=SDP))
+    process.send(process.request("INVITE", world.proxy.dials.file(plan, world.now).uri, body=SDP))
     dialled.answer(dialled.gets_request("INVITE"), 200, body=SDP)
 
 

@@ -18,7 +18,7 @@ from tests.rtp import free_rtp_range
 from voice.media.pj import PjEngine
 from voice.media.seam import EventSink, LegEvent, MediaLeg, MediaSettings
 from voice.pool.line import LiveLine
-from voice.pool.orders import CallOrder, DialPlan, FirstLeg
+from voice.pool.orders import CallOrder, DialPlan, FirstLeg, Ticket
 from voice.pool.party import LiveParty
 
 SETTINGS = MediaSettings(
@@ -41,10 +41,10 @@ class Stage:
         self.events: list[tuple[LegEvent, LiveParty | None]] = []
         self._came: asyncio.Queue[LiveLine] = asyncio.Queue()
 
-    async def ticket(self, plan: DialPlan) -> str:
+    async def ticket(self, plan: DialPlan) -> Ticket:
         """Without an edge the ticket is the target itself."""
         self.plans.append(plan)
-        return plan.targets[0]
+        return Ticket(uri=plan.targets[0], srtp=plan.srtp)
 
     def line(self, order: CallOrder, leg: MediaLeg | None) -> LiveLine:
         return LiveLine(

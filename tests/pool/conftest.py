@@ -19,7 +19,7 @@ from tests.rtp import free_rtp_range
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
 from voice.pool.fleet import PoolSettings
-from voice.pool.orders import CallOrder, DialPlan, Seat
+from voice.pool.orders import CallOrder, DialPlan, Seat, Ticket
 from voice.pool.pool import Pool
 from voice.pool.undertaker import Undertaker
 
@@ -135,9 +135,9 @@ class StraightDesk:
         self.lost: list[Seat] = []
         self.ended: list[str] = []
 
-    def file(self, plan: DialPlan) -> str:
+    def file(self, plan: DialPlan) -> Ticket:
         self.plans.append(plan)
-        return plan.targets[0]
+        return Ticket(uri=plan.targets[0], srtp=plan.srtp)
 
     def call_ended(self, call_id: str) -> None:
         self.ended.append(call_id)

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from callflows.ports import DialRequest, Prompt, RecordingPlace
+from sip_config.model import SrtpPolicy
 from tests.pool.conftest import order_for
 from voice.media.seam import (
     DialogFacts,
@@ -22,7 +23,7 @@ from voice.media.seam import (
     Playback,
 )
 from voice.pool.line import LiveLine
-from voice.pool.orders import CallOrder, DialPlan, FirstLeg
+from voice.pool.orders import CallOrder, DialPlan, FirstLeg, Ticket
 
 FACTS = DialogFacts(
     call_id="c", local="<sip:a@b>;tag=1", remote="<sip:c@d>;tag=2", target="sip:c@d", routes=()
@@ -71,7 +72,7 @@ class StagedLeg:
         self._stage = stage
         self._name = name
 
-    async def invite(self, target: str, *, caller_id: str) -> None:
+    async def invite(self, target: str, *, caller_id: str, srtp: SrtpPolicy) -> None:
         await self._stage.play("invited")
 
     def playback(self, path: str) -> Playback:
@@ -112,9 +113,9 @@ class Scene:
             lambda event, party: None,
         )
 
-    async def _ticket(self, plan: DialPlan) -> str:
+    async def _ticket(self, plan: DialPlan) -> Ticket:
         self.plans.append(plan)
-        return "sip:ticket@127.0.0.1"
+        return Ticket(uri="sip:ticket@127.0.0.1")
 
     async def cancelled(self, work: asyncio.Task[object]) -> list[str]:
         """What had been done when the work, which cancels itself on the way, had ended."""

@@ -25,7 +25,7 @@ from voice.edge.transports.certificates import Certificates
 from voice.edge.transports.renewal import Renewal
 from voice.edge.transports.streams import Streams
 from voice.edge.transports.udp import UdpSocket
-from voice.pool.orders import CallPool, DialPlan, PoolFull, Seat
+from voice.pool.orders import CallPool, DialPlan, PoolFull, Seat, Ticket
 from voice.records import Journal
 from voice.sip.errors import StreamError
 from voice.sip.flow import Flow
@@ -210,8 +210,8 @@ class Edge:
         """The pool says that a callflow call is over: its place becomes free."""
         self._proxy.calls.ended(call_id)
 
-    def file(self, plan: DialPlan) -> str:
-        """Keeps the plan for a short while and returns the ticket: the Request-URI to send the INVITE to."""
+    def file(self, plan: DialPlan) -> Ticket:
+        """Keeps the plan for a short while."""
         ticket = self._proxy.dials.file(plan, self._clock())
         self._after()
         return ticket

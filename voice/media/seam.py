@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from sip_config.model import SrtpPolicy
+
 DIGIT_SECONDS = 0.16
 """A DTMF key that is passed on: long enough for any detector (ETSI ES 201 235-3 asks for 40 ms)."""
 
@@ -193,8 +195,11 @@ class Ear(Protocol):
 class MediaLeg(Protocol):
     """One SIP dialog with its sound.  Everything but `hangup` raises MediaError once the leg is gone."""
 
-    async def invite(self, target: str, *, caller_id: str) -> None:
-        """Sends the INVITE of a leg that `MediaEngine.leg` made; returns when it is on its way."""
+    async def invite(self, target: str, *, caller_id: str, srtp: SrtpPolicy) -> None:
+        """Sends the INVITE of a leg that `MediaEngine.leg` made; returns when it is on its way.
+
+        It offers no encryption, both, or nothing else, as `srtp` says.
+        """
         ...
 
     async def ring(self) -> None:

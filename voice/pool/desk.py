@@ -121,8 +121,11 @@ class Desk:
                         call.void = True
                         return Got(id=ask_id, error="another process has the call, or it is over", void=True)
                     # By which gateways, and on whose account, is not for the process to say.
-                    plan = replace(want.plan, call_id=call.order.call_id, account_id=call.order.account_id)
-                    return Got(id=ask_id, text=dial_desk.file(plan))
+                    order = call.order
+                    plan = replace(
+                        want.plan, call_id=order.call_id, account_id=order.account_id, srtp=order.srtp
+                    )
+                    return Got(id=ask_id, ticket=dial_desk.file(plan))
                 case WantTranscription():
                     await self._transcriptions.want(want.recording_id, want.leg_id, want.language, call.order)
                     return Got(id=ask_id)

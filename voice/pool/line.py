@@ -34,7 +34,7 @@ from voice.media.seam import (
 )
 from voice.pool.keys import pass_on, pass_on_one, send_keys
 from voice.pool.listening import until_quiet, who_answered
-from voice.pool.orders import CallOrder, DialPlan, FirstLeg, Hunting
+from voice.pool.orders import CallOrder, DialPlan, FirstLeg, Hunting, Ticket
 from voice.pool.party import LiveParty
 from voice.pool.recorder import LiveRecorder, or_unavailable, start_recorder
 
@@ -59,8 +59,8 @@ NUMBER = re.compile(r"\+?[0-9]{3,20}")
 CANCEL_SECONDS = 2.0
 """How long a call that is given up before its answer waits for the end of its INVITE."""
 
-FileTicket = Callable[[DialPlan], Awaitable[str]]
-"""Files a plan at the edge; returns the Request-URI to send the INVITE to."""
+FileTicket = Callable[[DialPlan], Awaitable[Ticket]]
+"""Files a plan at the edge."""
 
 
 class LiveLine:
@@ -176,7 +176,7 @@ class LiveLine:
         leg = self._placed = self._engine.leg(self.hear)
         try:
             with or_unavailable("The call cannot be placed"):
-                await self.while_live(leg.invite(ticket, caller_id=first.caller_id))
+                await self.while_live(leg.invite(ticket.uri, caller_id=first.caller_id, srtp=ticket.srtp))
             async with asyncio.timeout(first.ring_seconds + DIAL_GRACE_SECONDS):
                 await self.while_live(self._established.wait())
         except TimeoutError:
@@ -326,7 +326,9 @@ class LiveLine:
         rounds = len(request.targets) if request.serial else 1
         try:
             with or_unavailable("The call to the callee cannot be placed"):
-                await self.while_live(party.leg.invite(ticket, caller_id=plan.caller_id))
+                await self.while_live(
+                    party.leg.invite(ticket.uri, caller_id=plan.caller_id, srtp=ticket.srtp)
+                )
             within = request.ring_seconds * rounds + DIAL_GRACE_SECONDS
             await self._ring_through(party, party.leg, within, quietly)
         except BaseException:

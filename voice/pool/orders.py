@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from sip_config.model import SrtpPolicy
+from voice.media.srtp import USUAL_SRTP
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstLeg:
@@ -51,6 +54,8 @@ class CallOrder:
     outbound: FirstLeg | None = None
     """Set for a call that the API placed: the process dials this leg, and runs the callflow on it once it
     answers.  `leg_id` is then the id of that leg too."""
+    srtp: SrtpPolicy = USUAL_SRTP
+    """Of the domain, or the gateway, that the call came by; it holds for SIP URIs that are dialled, too."""
 
     @property
     def longest(self) -> float:
@@ -116,13 +121,25 @@ class DialPlan:
     """That caller wants to stay unknown to whom is dialled."""
     leg_id: str | None = None
     """Of the one target's leg, when it has an id already."""
+    srtp: SrtpPolicy = USUAL_SRTP
+    """Of legs to SIP URIs; those to numbers follow their gateways."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A filed plan."""
+
+    uri: str
+    """Request-URI to send the INVITE to."""
+    srtp: SrtpPolicy = USUAL_SRTP
+    """What the INVITE has to offer, so that all gateways of the plan can be served."""
 
 
 class DialDesk(Protocol):
     """The edge, as the pool sees it."""
 
-    def file(self, plan: DialPlan) -> str:
-        """Keeps the plan for a short while and returns the ticket: the Request-URI to send the INVITE to."""
+    def file(self, plan: DialPlan) -> Ticket:
+        """Keeps the plan for a short while."""
         ...
 
     def call_ended(self, call_id: str) -> None:

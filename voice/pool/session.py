@@ -20,7 +20,7 @@ from voice.media.seam import Established, Gone, LegEvent, MediaEngine, MediaLeg,
 from voice.pool.control import Control
 from voice.pool.line import LiveLine
 from voice.pool.link import ClaimVoid, ParentLink
-from voice.pool.orders import CallOrder, DialPlan, FirstLeg
+from voice.pool.orders import CallOrder, DialPlan, FirstLeg, Ticket
 from voice.pool.party import LiveParty
 from voice.pool.supplies import Supplies
 from voice.pool.wire import CallOver, DialogDown, DialogUp, Recording, WantTicket
@@ -289,10 +289,10 @@ class Session:
             case _:
                 pass
 
-    async def _file_ticket(self, plan: DialPlan) -> str:
+    async def _file_ticket(self, plan: DialPlan) -> Ticket:
         first = plan.leg_id == self.order.leg_id and not self._answered
         want = WantTicket(plan=plan, again=first and self._ticket_of > 0)
-        ticket = (await self._link.ask(self.order.call_id, want)).text
+        ticket = (await self._link.ask(self.order.call_id, want)).ticket
         if ticket is None:
             raise Unavailable("the node gave no ticket to dial with")
         if first:

@@ -17,7 +17,7 @@ from callflows.model import Silence, Utterance, Words
 from callflows.ports import Prompt, RecordingPlace
 from voice.commands import Command, Outcome
 from voice.media.seam import DialogFacts
-from voice.pool.orders import CallOrder, DialPlan
+from voice.pool.orders import CallOrder, DialPlan, Ticket
 from voice.records import Record
 
 MAX_MESSAGE = 1 << 20
@@ -88,7 +88,7 @@ class WantPlace(Message, tag=True):
 
 
 class WantTicket(Message, tag=True):
-    """Files the plan at the edge; the result is the Request-URI to send the INVITE to."""
+    """Files the plan at the edge; the result is a ticket."""
 
     plan: DialPlan
     again: bool = False
@@ -177,6 +177,7 @@ class Got(Message, tag=True):
     prompt: Prompt | None = None
     place: RecordingPlace | None = None
     text: str | None = None
+    ticket: Ticket | None = None
     error: str | None = None
     void: bool = False
     """The outgoing call was claimed anew, or is over: this process has nothing to do with it any more."""

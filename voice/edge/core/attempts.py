@@ -78,6 +78,8 @@ def may_fail_over(branch: Branch, final: Final) -> bool:
     """Whether another gateway, address or POP may do better."""
     if branch.end_as is not None:
         return False
+    if branch.wants_other_media(final.status):
+        return True
     if branch.hop.pop is not None:
         return final.came is None
     if final.came is None:
@@ -86,6 +88,8 @@ def may_fail_over(branch: Branch, final: Final) -> bool:
     return final.status // 100 == 5 if gateway is None else gateway.options.fails_over(final.status)
 
 
-def other_address_first(final: Final) -> bool:
+def other_address_first(branch: Branch, final: Final) -> bool:
     """Whether another address of the same gateway is tried before another gateway (RFC 3263 section 4.3)."""
+    if branch.wants_other_media(final.status):
+        return False
     return final.came is None or final.status // 100 == 5

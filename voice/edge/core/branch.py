@@ -11,6 +11,7 @@ from voice.edge.core.crossing import Passage
 from voice.edge.core.doors import INSIDE
 from voice.edge.core.kernel import Alarm
 from voice.edge.core.legs import Leg
+from voice.edge.core.sdp_policy import Breach
 from voice.edge.core.targets import Hop, Target
 from voice.sip.builders import make_cancel
 from voice.sip.flow import Flow
@@ -19,6 +20,10 @@ from voice.sip.transactions import ClientTransaction
 
 if TYPE_CHECKING:
     from voice.edge.core.invite import Invite
+
+
+MEDIA_REFUSALS = (415, 488, 606)
+"""Of an offer of encrypted sound (RFC 3261 section 21.4.26)."""
 
 
 class Waiting(Enum):
@@ -54,6 +59,7 @@ class Branch:
         "leg",
         "passage",
         "target",
+        "unfit",
         "waiting",
         "wants_cancel",
     )
@@ -70,6 +76,8 @@ class Branch:
         self.client: ClientTransaction | None = None
         self.passage: Passage | None = None
         self.waiting = Waiting.ADDRESS
+        self.unfit = False
+        """It answered with a description that may not pass."""
         self.challenged = 0
         """How often a challenge was answered."""
         self._ringing: float | None = None
@@ -135,6 +143,26 @@ class Branch:
             self.wants_cancel = True
             client.abandon(now)
             self.finish()
+
+    def wants_other_media(self, status: int) -> bool:
+        """Whether it is over because of how the sound is encrypted: another gateway may like it better."""
+        if self.unfit:
+            return True
+        exchange = self.passage.exchange if self.passage is not None and self.leg is not None else None
+        return status in MEDIA_REFUSALS and exchange is not None and exchange.secure
+
+    def breach(self, response: Response) -> Breach | None:
+        """What may not pass of the description that a response brings.
+
+        Asked of gateways and whoever is dialled, not of re-INVITEs: a call that stands is not ours to end.
+        """
+        exchange = self.passage.exchange if self.passage is not None and self.leg is not None else None
+        return None if exchange is None else exchange.wrong(response)
+
+    def withdraw(self, now: float) -> None:
+        """Sends CANCEL for a branch that is over already; nothing that comes of it matters."""
+        if self.client is not None and self.client.waiting:
+            self._send_cancel(now)
 
     def _move_on(self, why: str, now: float) -> None:
         """Leaves the hop to itself for the next one; what it does all the same is still heard."""

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from sip_config.model import Account
 from sip_config.routing import RunCallflow, SendOut
 from voice.edge.core.best import Final
+from voice.edge.core.call_facts import CallFacts, Kind
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.gates import Admission
 from voice.edge.core.guise import guise_of
-from voice.edge.core.invite import CallFacts, Invite, Kind
+from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
 from voice.edge.core.limits import LiveCall, OverLimit
@@ -18,6 +19,7 @@ from voice.edge.core.pops import ELSEWHERE
 from voice.edge.core.targets import Hop, Target, number_target
 from voice.edge.core.tokens import DialogToken, ids_of
 from voice.edge.core.wishes import SeatWanted
+from voice.media.srtp import USUAL_SRTP, srtp_uri
 from voice.pool.orders import CallOrder, Seat
 from voice.records import CallEnded, CallStarted, CallStatus, Direction, Gate, LegStatus, Refusal
 from voice.sip.deadlines import Deadlines
@@ -99,6 +101,7 @@ class Calls:
             account_id=account.id,
             source=shown,
             incoming_leg=leg,
+            srtp=admission.srtp,
         )
         if isinstance(route, SendOut):
             assert admission.e164 is not None
@@ -224,7 +227,13 @@ class Calls:
                 return
             seated = True
             uri = f"sip:{call_id}@{seat.host}:{seat.port}"
-            hop = Hop(uri=uri, flow=kernel.inside_flow(seat.host, seat.port), trusted=True, guise=guise)
+            hop = Hop(
+                uri=uri,
+                flow=kernel.inside_flow(seat.host, seat.port),
+                trusted=True,
+                guise=guise,
+                shown=_shown_inside(crossing, admission),
+            )
             invite.begin([Target(name=admission.destination, hops=[hop])], later)
 
         def full(problem: str, retry_after: int, later: float) -> None:
@@ -297,4 +306,12 @@ def _order(facts: CallFacts, admission: Admission) -> CallOrder:
         max_seconds=account.max_call_seconds,
         asserted=admission.caller.asserted,
         withheld=admission.caller.shown is None,
+        srtp=admission.srtp,
     )
+
+
+def _shown_inside(crossing: Crossing, admission: Admission) -> tuple[str, str] | None:
+    """From and To of an INVITE for a call process, whose media stack finds the policy by its To."""
+    if admission.srtp is USUAL_SRTP:
+        return None
+    return crossing.from_.uri, srtp_uri(admission.srtp)

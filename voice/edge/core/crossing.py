@@ -16,6 +16,8 @@ from voice.edge.core.guise import Guise, dressed
 from voice.edge.core.loops import loop_hash
 from voice.edge.core.peers import Peers
 from voice.edge.core.routeset import routes_hash
+from voice.edge.core.sdp_exchange import Exchange, exchange
+from voice.edge.core.sdp_policy import Sides
 from voice.edge.core.tokens import DialogToken, Tokens, fingerprint
 from voice.sip.address import NameAddr
 from voice.sip.flow import Flow
@@ -116,9 +118,11 @@ class Passage:
         "_upstream",
         "cseq_delta",
         "down",
+        "exchange",
         "guise",
         "ids",
         "shown",
+        "sides",
     )
 
     def __init__(
@@ -132,6 +136,7 @@ class Passage:
         cseq_delta: int,
         shown: tuple[str, str] | None,
         guise: Guise,
+        sides: Sides,
     ) -> None:
         self._crossing = crossing
         self._tokens = tokens
@@ -143,6 +148,10 @@ class Passage:
         self.shown = shown
         """URIs in From and To as the next hop sees them; None: as they came."""
         self.guise = guise
+        self.sides = sides
+        """What each side of the call says of SRTP."""
+        self.exchange: Exchange | None = None
+        """Of the request's description; None: nothing is to be seen to."""
         self._record_route: str | None = None
         self._masked: tuple[str, str | None, Flow, str] | None = None
         """Contact, tag and source of the last response, and what its Contact became."""
@@ -200,7 +209,9 @@ class Passage:
             headers.add("route", f"<{route}>")
         for name, value in credentials:
             headers.add(name, value)
-        return Request(crossing.method, uri, headers, original.body), branch
+        self.exchange = exchange(original, self.sides, from_caller=crossing.from_caller)
+        body = original.body if self.exchange is None else self.exchange.body
+        return Request(crossing.method, uri, headers, body), branch
 
     def backward(self, response: Response, source: Flow, now: float) -> Response:
         """The response for whoever sent the request (section 16.7, steps 3 and 8)."""
@@ -228,7 +239,8 @@ class Passage:
         if self._record_route is not None and "record-route" in headers:
             changes["record-route"] = self._upstream_record_route(response, now)
         rewritten = headers.rewritten([*(("via", via) for via in crossing.vias), *added], changes)
-        return Response(response.status, response.reason, rewritten, response.body)
+        body = response.body if self.exchange is None else self.exchange.backward(response)
+        return Response(response.status, response.reason, rewritten, body)
 
     @property
     def _call_id_below(self) -> str:
@@ -270,6 +282,7 @@ class Passage:
             crossing.to.uri if changed else None,
             crossing.from_.uri if changed else None,
             self.guise,
+            self.sides,
         )
 
     def _masked_contact(self, response: Response, source: Flow, now: float) -> str | None:
@@ -297,6 +310,7 @@ class Passage:
             self.shown[0] if self.shown else None,
             self.shown[1] if self.shown else None,
             self.guise,
+            self.sides,
         )
         masked = f"<{crossing.up.uri(self._tokens.dialog(token, now), scheme=crossing.scheme)}>"
         self._masked = contact, tag, source, masked

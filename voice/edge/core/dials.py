@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from secrets import token_hex
 
 from sip_config.admission import Refused
 from sip_config.directory import Directory
 from sip_config.identity_policy import E164_ONLY
+from sip_config.model import SrtpPolicy
 from sip_config.numbers import NumberFault, normalise
 from voice.edge.core.best import Final
+from voice.edge.core.call_facts import CallFacts, Kind
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.identity import Caller, caller_of_callflow
-from voice.edge.core.invite import CallFacts, Invite, Kind
+from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Alarm, Kernel
 from voice.edge.core.targets import Target, number_target, uri_hop
 from voice.edge.core.tokens import ids_of
-from voice.pool.orders import DialPlan, Hunting, Seat
+from voice.media.srtp import USUAL_SRTP
+from voice.pool.orders import DialPlan, Hunting, Seat, Ticket
 from voice.records import Event
 from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
@@ -37,8 +41,8 @@ class Dials:
         self._plans: dict[str, tuple[DialPlan, Alarm]] = {}
         self._pending: dict[tuple[str, int], set[Invite]] = {}
 
-    def file(self, plan: DialPlan, now: float) -> str:
-        """Keeps a plan; returns the URI that its INVITE has to be sent to.  Raises ValueError."""
+    def file(self, plan: DialPlan, now: float) -> Ticket:
+        """Keeps a plan.  Raises ValueError."""
         if not 1 <= len(plan.targets) <= MAX_TARGETS:
             raise ValueError(f"a dial plan needs 1 to {MAX_TARGETS} targets, not {len(plan.targets)}")
         ids_of(plan.call_id, *filter(None, (plan.leg_id,)))  # Have to be UUIDs: tokens carry them.
@@ -46,7 +50,26 @@ class Dials:
         alarm = Alarm(self._kernel, lambda _now: self._forget(ticket))
         self._plans[ticket] = plan, alarm
         alarm.set(now + self._kernel.settings.ticket_seconds)
-        return self._kernel.doors.inside.uri(ticket)
+        return Ticket(uri=self._kernel.doors.inside.uri(ticket), srtp=self._offered(plan))
+
+    def _offered(self, plan: DialPlan) -> SrtpPolicy:
+        """What serves all that the plan leads to: where they differ, keys that each hop can do without.
+
+        The edge takes the keys out for a gateway that forbids SRTP, and insists on them for one that
+        requires it (`voice.edge.core.sdp_policy`).
+        """
+        directory = self._kernel.directory()
+        account = directory.account(plan.account_id)
+        country = None if account is None else account.identity.country
+        policies: set[SrtpPolicy] = set()
+        for target in plan.targets:
+            if _is_uri(target):
+                policies.add(plan.srtp)
+                continue
+            with suppress(NumberFault):
+                number = normalise(target.removeprefix("tel:"), country)
+                policies.update(one.srtp for one in directory.gateways_for(plan.account_id, number))
+        return policies.pop() if len(policies) == 1 else USUAL_SRTP
 
     def begin(self, request: Request, server: ServerTransaction, source: Flow, now: float) -> None:
         """Forks the INVITE of a call process as its plan says."""
@@ -121,8 +144,9 @@ class Dials:
         now: float,
     ) -> Target:
         try:
-            if text.lower().startswith(("sip:", "sips:")):
-                return Target(name=text, hops=[uri_hop(_sip_uri(text), self._kernel.doors, caller)])
+            if _is_uri(text):
+                hop = uri_hop(_sip_uri(text), self._kernel.doors, caller, plan.srtp)
+                return Target(name=text, hops=[hop])
             number = normalise(text.removeprefix("tel:"), country)
         except (SipParseError, NumberFault) as fault:
             status = fault.status if isinstance(fault, SipParseError) else 484
@@ -144,6 +168,10 @@ class Dials:
 
 def _refused(text: str, refused: Refused) -> Target:
     return Target(name=printable(text[:128]), problem=Final.local(403, printable(refused.remedy[:120])))
+
+
+def _is_uri(target: str) -> bool:
+    return target.lower().startswith(("sip:", "sips:"))
 
 
 def _sip_uri(text: str) -> SipUri:

@@ -9,17 +9,18 @@ count and routes are found where it is handled.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sip_config.admission import Admitted, Credential, NeedsDigest, Refused
 from sip_config.directory import Directory
-from sip_config.model import Account, DigestAlgorithm, Domain, SipAccount
+from sip_config.model import Account, DigestAlgorithm, Domain, SipAccount, SrtpPolicy
 from sip_config.routing import Route, SendOut, route_call, route_from_gateway
 from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.called import Delivery, delivery, dialled
 from voice.edge.core.identity import Caller, caller_from_customer, caller_from_gateway
 from voice.edge.core.kernel import Kernel
+from voice.edge.core.media_gate import MediaRefused, refusal, taking, without_gateway
 from voice.edge.core.relay_token import RelayToken
 from voice.records import Gate
 from voice.sip.challenger import Challenger, Outcome
@@ -49,6 +50,8 @@ class Admission:
     """E.164 when it is a number, else the user part."""
     e164: str | None
     route: Route
+    srtp: SrtpPolicy
+    """Of the domain, or of the gateway that delivered the call."""
     directory: Directory
     came_from: str | None = None
     """The caller's address, when another POP relayed the call."""
@@ -135,6 +138,9 @@ class Gates:
         caller = _caller(request, directory, account, admitted)
         if isinstance(caller, Refused):
             return self._refused(request, source, Gate.IDENTITY, caller, 403, now, domain, admitted=admitted)
+        media = refusal(request, domain.srtp, f"domain {domain.label}", directory.base_domain)
+        if media is not None:
+            return self._refused_media(request, source, Gate.MEDIA, media, now, account, (domain, admitted))
         if not self._within_limits(request, source, account, domain, now, admitted):
             return None
         destination, e164 = dialled(request, account.identity.country)
@@ -145,6 +151,14 @@ class Gates:
             return self._refused(
                 request, source, Gate.ROUTE, _NO_SESSION_PRIVACY, 500, now, domain, admitted=admitted
             )
+        if isinstance(route, SendOut):
+            gateways = taking(request, domain.srtp, route.gateways)
+            if not gateways:
+                media = without_gateway(route.gateways, directory.base_domain)
+                return self._refused_media(
+                    request, source, Gate.ROUTE, media, now, account, (domain, admitted)
+                )
+            route = replace(route, gateways=gateways)
         return Admission(
             account=account,
             domain=domain,
@@ -153,6 +167,7 @@ class Gates:
             destination=destination,
             e164=e164,
             route=route,
+            srtp=domain.srtp,
             directory=directory,
             came_from=let_in.came_from,
         )
@@ -196,6 +211,9 @@ class Gates:
                 remedy=f"The account of number {destination} is gone: remove the number as well.",
             )
             return self._refused(request, source, Gate.ROUTE, refused, 404, now)
+        media = refusal(request, gateway.srtp, f"gateway {gateway.name}", directory.base_domain)
+        if media is not None:
+            return self._refused_media(request, source, Gate.MEDIA, media, now, account)
         if not self._within_limits(request, source, account, None, now):
             return None
         return Admission(
@@ -207,6 +225,7 @@ class Gates:
             destination=destination,
             e164=e164,
             route=route,
+            srtp=gateway.srtp,
             directory=directory,
         )
 
@@ -274,6 +293,23 @@ class Gates:
             request, source, Gate.LIMITS, refused, 503, now, domain, headers, account, admitted=admitted
         )
         return False
+
+    def _refused_media(
+        self,
+        request: Request,
+        source: Flow,
+        gate: Gate,
+        media: MediaRefused,
+        now: float,
+        account: Account,
+        admission: tuple[Domain, Admitted | None] | None = None,
+    ) -> Admission | None:
+        domain, admitted = admission or (None, None)
+        verdict = media.verdict(
+            gate, account_id=account.id, domain=domain.label if domain else None, admitted=admitted
+        )
+        self._answers.refuse(request, source, verdict, now)
+        return None
 
     def _refused(
         self,

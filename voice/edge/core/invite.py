@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 
-from voice.edge.core import attempts
+from voice.edge.core import attempts, media_attempts
 from voice.edge.core.best import Final, best_of, challenges_of
 from voice.edge.core.branch import Branch
+from voice.edge.core.call_facts import CallFacts, Kind
 from voice.edge.core.crossing import LEG_HEADER, TARGET_HEADER, Crossing, Passage
 from voice.edge.core.gateway_auth import answered_challenge
 from voice.edge.core.header_rules import apply_rules
@@ -25,36 +24,6 @@ from voice.sip.message import Request, Response
 from voice.sip.respond import make_response
 from voice.sip.transactions import ServerTransaction
 from voice.sip.uri import parse_uri
-
-
-class Kind(Enum):
-    CALLFLOW = "callflow"
-    """From a customer or carrier to a call process."""
-    TRUNK = "trunk"
-    """From a customer to a gateway."""
-    DIAL = "dial"
-    """From a call process to whoever its callflow dials."""
-    IN_DIALOG = "in dialog"
-    POP = "pop"
-    """To another POP, which handles the call and keeps its records."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFacts:
-    """What the records say of the call that an INVITE belongs to."""
-
-    kind: Kind
-    call_id: str
-    account_id: str
-    source: str
-    incoming_leg: Leg | None = None
-    leg_id: str | None = None
-    """That the first leg begun is to have; the next ways to a target, and other targets, get new ones."""
-    cseq_delta: int = 0
-    routes: tuple[str, ...] = ()
-    """Routes beyond the edge, in a dialog."""
-    untaken: Callable[[float], None] | None = None
-    """Called in place of an answer when no POP took the call: its sender still waits for one."""
 
 
 class Invite:
@@ -136,6 +105,8 @@ class Invite:
     def response(self, branch: Branch, response: Response, source: Flow, now: float) -> None:
         """A response came on a branch."""
         status = response.status
+        if 100 < status < 300 and media_attempts.unfit(branch, response, now):
+            return
         if not branch.over:
             attempts.heard(self.kernel, branch, response, now)
         if status < 200:
@@ -172,7 +143,7 @@ class Invite:
         if final.status >= 600 and not next_one:
             self._give_up_others(final, now)
         elif next_one and not self.decided:
-            if branch.flows and attempts.other_address_first(final):
+            if branch.flows and attempts.other_address_first(branch, final):
                 self._begin_branch(branch.target, branch.hop, branch.flows, now)
             else:
                 self._begin_hop(branch.target, now)
@@ -214,6 +185,10 @@ class Invite:
                 target.problem = None
             return
         hop = target.hops.pop(0)
+        if not media_attempts.fits(self, hop):
+            self._finals.append(Final.local(488, f"{target.name} cannot be reached with this sound"))
+            self._begin_hop(target, now)
+            return
         gateway = hop.gateway
         if gateway is not None and hop.token is None:
             target.tried.add(gateway.id)
@@ -306,6 +281,7 @@ class Invite:
             cseq_delta=cseq_delta,
             shown=branch.hop.shown,
             guise=branch.hop.guise,
+            sides=media_attempts.sides(self, branch.hop),
         )
         added = (*branch.hop.headers, *credentials)
         request, via_branch = passage.forward(branch.hop.uri, self.facts.routes, now, added)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.best import Final
+from voice.edge.core.call_facts import CallFacts, Kind
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.gates import LetIn
 from voice.edge.core.guise import TO_ANOTHER_EDGE
-from voice.edge.core.invite import CallFacts, Invite, Kind
+from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.liveness import Liveness
 from voice.edge.core.pops import ELSEWHERE, HERE, RETRY_AFTER_SECONDS, Choice, choose, region_down

@@ -14,6 +14,7 @@ from sip_config.directory import Directory
 from voice.edge.core.answers import ALLOW, Answers, reply_flow
 from voice.edge.core.best import Final
 from voice.edge.core.branch import Branch
+from voice.edge.core.call_facts import CallFacts, Kind
 from voice.edge.core.calls import Calls
 from voice.edge.core.carriers import Carriers
 from voice.edge.core.crossing import Crossing
@@ -21,9 +22,10 @@ from voice.edge.core.dials import Dials
 from voice.edge.core.doors import INSIDE, Doors
 from voice.edge.core.errand import Errand
 from voice.edge.core.gates import Gates, LetIn
-from voice.edge.core.invite import CallFacts, Invite, Kind
+from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.liveness import Liveness, Probe
+from voice.edge.core.media_gate import change_refused
 from voice.edge.core.pop_relay import PopRelay, not_taken_over
 from voice.edge.core.pops import HERE, Choice
 from voice.edge.core.relay import Relay, check_dialog, relay_ack
@@ -45,7 +47,7 @@ from voice.edge.core.unconnected import unconnected
 from voice.edge.seal import MIN_TOKEN_CHARS, SealError
 from voice.edge.settings import EdgeSettings
 from voice.pool.orders import Seat
-from voice.records import Journal
+from voice.records import Gate, Journal
 from voice.sip.digest import parse_credentials
 from voice.sip.errors import SipParseError, StreamError
 from voice.sip.flow import Flow
@@ -324,6 +326,12 @@ class Proxy:
             routes = routes_beyond(request, kernel.tokens, kernel.doors, now)
         except NotSealed as fault:
             self._answers.refuse(request, source, not_sealed(str(fault)), now)
+            return
+        media = change_refused(
+            request, token.sides, from_caller=token.from_caller, host=kernel.settings.base_domain
+        )
+        if media is not None:
+            self._answers.refuse(request, source, media.verdict(Gate.MEDIA), now)
             return
         _consume_credentials(request, kernel.settings.base_domain)
         crossing = Crossing(

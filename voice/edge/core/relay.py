@@ -203,4 +203,5 @@ def passage_for(
         cseq_delta=cseq_delta,
         shown=shown,
         guise=token.guise,
+        sides=token.sides,
     )

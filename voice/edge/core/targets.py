@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from sip_config.directory import Directory
-from sip_config.model import Gateway, Transport
+from sip_config.model import Gateway, SrtpPolicy, Transport
 from sip_config.routing import asserted_for, caller_id_for, dialled_as
 from voice.edge.core.best import Final
 from voice.edge.core.caller_claims import claims_for
@@ -38,6 +38,8 @@ class Hop:
     guise: Guise = PLAIN
     token: DialogToken | None = None
     """Inside a dialog: its token says where it leads."""
+    srtp: SrtpPolicy = SrtpPolicy.OPTIONAL
+    """Whether the sound of calls by it is encrypted."""
     patience: float | None = None
     """Seconds without any response after which the next hop is tried; None: what the transaction waits."""
     pop: str | None = None
@@ -112,6 +114,7 @@ def gateway_hop(
         ),
         guise=guise_of(caller, asserted, callee_trusted=gateway.options.trusted, call_id=call_id),
         patience=gateway.attempt_seconds,
+        srtp=gateway.srtp,
     )
 
 
@@ -127,11 +130,12 @@ def gateway_uri(gateway: Gateway, user: str | None = None) -> SipUri:
     )
 
 
-def uri_hop(uri: SipUri, doors: Doors, caller: Caller) -> Hop:
+def uri_hop(uri: SipUri, doors: Doors, caller: Caller, srtp: SrtpPolicy) -> Hop:
     """The way to a SIP URI that a callflow dials."""
     transport = "TLS" if uri.scheme == "sips" else (uri.transport or "udp").upper()
     to = str(SipUri(uri.scheme, uri.user, uri.host, uri.port))
-    return Hop(uri=str(uri), shown=(_own_uri(doors, transport, uri.address, caller.shown), to))
+    shown = (_own_uri(doors, transport, uri.address, caller.shown), to)
+    return Hop(uri=str(uri), shown=shown, srtp=srtp)
 
 
 def _own_uri(doors: Doors, transport: str, towards: str, user: str | None) -> str:

@@ -12,12 +12,14 @@ from hashlib import blake2b
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, NamedTuple
 
+from sip_config.model import SrtpPolicy
 from voice.edge.core.guise import GUISE_LINES, PLAIN, Guise
+from voice.edge.core.sdp_policy import ANYTHING, Sides
 from voice.edge.seal import Seal, SealError
 from voice.sip.flow import Flow
 
-_HEAD: Final = struct.Struct("!BBHBBHIB8s")
-"""Kind, flags, CSeq delta, then of the flow: how, door, port, connection; bytes of ids, dialog."""
+_HEAD: Final = struct.Struct("!BBBHBBHIB8s")
+"""Kind, flags, SRTP, CSeq delta, then of the flow: how, door, port, connection; bytes of ids, dialog."""
 _DIALOG: Final = 1
 _ROUTE: Final = b"\x02"
 _FROM_CALLER: Final = 1
@@ -29,6 +31,8 @@ _HOW: Final = {"UDP": 0, "TCP": 1, "TLS": 4, "WS": 5, "WSS": 8}
 _TRANSPORTS: Final = {how: transport for transport, how in _HOW.items()}
 _HAS_GUISE: Final = 32
 _IPV6: Final = 2
+_POLICIES: Final = tuple(SrtpPolicy)
+_CALLEE_SHIFT: Final = 4
 
 FINGERPRINT_BYTES: Final = 8
 _ID_BYTES: Final = 16
@@ -58,6 +62,8 @@ class DialogToken(NamedTuple):
     to_uri: str | None
     """The other side, as it knows itself; None: as the holder calls it."""
     guise: Guise = PLAIN
+    sides: Sides = ANYTHING
+    """What each side of the call says of SRTP."""
 
     @property
     def call_id(self) -> str:
@@ -124,6 +130,7 @@ def _pack(token: DialogToken) -> bytes:
         | names * _HAS_NAMES
         | (peer_name != "") * _PEER_NAME
         | (token.guise != PLAIN) * _HAS_GUISE,
+        _POLICIES.index(token.sides.caller) | _POLICIES.index(token.sides.callee) << _CALLEE_SHIFT,
         token.cseq_delta & 0xFFFF,
         _HOW[transport] | ipv6 * _IPV6,
         door,
@@ -144,7 +151,7 @@ def _pack(token: DialogToken) -> bytes:
 def _unpack(plain: bytes) -> DialogToken:
     if len(plain) < _HEAD.size or plain[0] != _DIALOG:
         raise SealError("a token of another kind")
-    _, flags, delta, how, door, port, connection, ids_length, dialog = _HEAD.unpack_from(plain)
+    _, flags, srtp, delta, how, door, port, connection, ids_length, dialog = _HEAD.unpack_from(plain)
     at = _HEAD.size
     if how & _IPV6:
         host = inet_ntop(AF_INET6, plain[at : at + 16])
@@ -176,6 +183,7 @@ def _unpack(plain: bytes) -> DialogToken:
         from_uri,
         to_uri,
         guise,
+        Sides(_POLICIES[srtp & (1 << _CALLEE_SHIFT) - 1], _POLICIES[srtp >> _CALLEE_SHIFT]),
     )
 
 

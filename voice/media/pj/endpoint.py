@@ -7,11 +7,21 @@ import os
 
 import pjsua2 as pj
 
+from sip_config.model import SrtpPolicy
 from voice.media.seam import MediaSettings
+from voice.media.srtp import USUAL_SRTP, srtp_uri
 
 log = logging.getLogger(__name__)
 
 CODEC_TOP_PRIORITY = 250
+
+SRTP_USE = {
+    SrtpPolicy.FORBIDDEN: pj.PJMEDIA_SRTP_DISABLED,
+    SrtpPolicy.OPTIONAL: pj.PJMEDIA_SRTP_OPTIONAL,
+    SrtpPolicy.REQUIRED: pj.PJMEDIA_SRTP_MANDATORY,
+}
+SRTP_SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80")
+"""Most preferred first: the one that everybody has (RFC 4568 section 6.2), and what some insist on."""
 
 LEVELS = {0: logging.CRITICAL, 1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO}
 """pjsip's levels; higher ones are details."""
@@ -76,10 +86,10 @@ def _choose_codecs(endpoint: pj.Endpoint, wanted: tuple[str, ...]) -> None:
         endpoint.codecSetPriority(codec.codecId, priority)
 
 
-def account_config(settings: MediaSettings) -> pj.AccountConfig:
-    """The one account of a call process: it never registers, it only carries the settings of legs."""
+def account_config(settings: MediaSettings, srtp: SrtpPolicy) -> pj.AccountConfig:
+    """One of the accounts of a call process: they never register, they only carry the settings of legs."""
     config = pj.AccountConfig()
-    config.idUri = f"sip:trunkflow@{settings.from_host}"
+    config.idUri = f"sip:trunkflow@{settings.from_host}" if srtp is USUAL_SRTP else srtp_uri(srtp)
     config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
     config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
     # The edge is one hop away and keeps the far end's address: nothing to learn from Via or Contact.
@@ -91,8 +101,15 @@ def account_config(settings: MediaSettings) -> pj.AccountConfig:
     transport.publicAddress = settings.rtp_public_host
     transport.port = settings.rtp_port
     transport.portRange = settings.rtp_ports - 2
-    config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_DISABLED
+    config.mediaConfig.srtpUse = SRTP_USE[srtp]
+    # Its signalling goes to the edge over loopback; whether it is secure beyond is for the edge to say.
     config.mediaConfig.srtpSecureSignaling = 0
+    config.mediaConfig.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
+    for name in SRTP_SUITES:
+        suite = pj.SrtpCrypto()
+        suite.name = name
+        suite.flags = 0
+        config.mediaConfig.srtpOpt.cryptos.append(suite)
     return config
 
 

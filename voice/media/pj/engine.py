@@ -10,11 +10,13 @@ from typing import NoReturn
 
 import pjsua2 as pj
 
+from sip_config.model import SrtpPolicy
 from voice.media.pj.dialog import request_user
 from voice.media.pj.endpoint import account_config, boot, create_quietly, destroy
 from voice.media.pj.leg import PjLeg
 from voice.media.pj.thread import PjThread
 from voice.media.seam import Arrival, EventSink, MediaLeg, MediaSettings
+from voice.media.srtp import USUAL_SRTP
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class _Account(pj.Account):  # type: ignore[misc]  # pjsua2 has no types
         self._engine = engine
 
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
-        self._engine.on_invite(prm.callId, prm.rdata.wholeMsg)
+        self._engine.on_invite(self, prm.callId, prm.rdata.wholeMsg)
 
 
 class PjEngine:
@@ -39,7 +41,7 @@ class PjEngine:
         self.events = asyncio.get_running_loop()
         self._arrival = arrival
         self._thread = PjThread()
-        self._account: _Account | None = None
+        self._accounts: dict[SrtpPolicy, _Account] = {}
         self._legs: set[PjLeg] = set()
         self._address = ("", 0)
 
@@ -52,17 +54,18 @@ class PjEngine:
 
     def _boot(self, endpoint: pj.Endpoint) -> tuple[str, int]:
         address = boot(endpoint, self.settings)
-        self._account = _Account(self)
-        self._account.create(account_config(self.settings))
+        # The stack gives an INVITE to the account that its To names, and any other to the first.
+        for policy in sorted(SrtpPolicy, key=lambda one: one is not USUAL_SRTP):
+            account = self._accounts[policy] = _Account(self)
+            account.create(account_config(self.settings, policy))
         return address
 
     async def stop(self) -> None:
         def work() -> None:
             for leg in tuple(self._legs):
                 leg.hang_up_now()
-            if self._account is not None:
-                destroy(self._account)
-                self._account = None
+            while self._accounts:
+                destroy(self._accounts.popitem()[1])
 
         self._thread.post(work)
         await self._thread.stop()
@@ -72,15 +75,15 @@ class PjEngine:
         leg.listen(sink)
         return leg
 
-    def place(self, leg: PjLeg, target: str, caller_id: str) -> None:
+    def place(self, leg: PjLeg, target: str, caller_id: str, srtp: SrtpPolicy) -> None:
         """In the pjsua2 thread: sends the leg's INVITE."""
-        leg.place(self._account, target, f"sip:{caller_id}@{self.settings.from_host}")
+        leg.place(self._accounts[srtp], target, f"sip:{caller_id}@{self.settings.from_host}")
         self._legs.add(leg)
 
-    def on_invite(self, call_id: int, message: str) -> None:
+    def on_invite(self, account: pj.Account, call_id: int, message: str) -> None:
         """In the pjsua2 thread."""
         leg = PjLeg(self, self._thread)
-        leg.adopt(self._account, call_id, message)
+        leg.adopt(account, call_id, message)
         self._legs.add(leg)
         self.events.call_soon_threadsafe(self._arrived, leg, request_user(message))
 
@@ -121,7 +124,7 @@ def _count_legs(settings: MediaSettings, answer: int) -> NoReturn:
     wide = replace(settings, legs=PROBE_LEGS, rtp_port=0, rtp_ports=2)
     _, port = boot(endpoint, wide, log_level=0)
     account = pj.Account()
-    account.create(account_config(wide))
+    account.create(account_config(wide, USUAL_SRTP))
     calls: list[pj.Call] = []
     while len(calls) < PROBE_LEGS:
         call = pj.Call(account)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pjsua2 as pj
 
+from sip_config.model import SrtpPolicy
 from voice.media.pj.audio import PjFileWriter, PjPlayback, Ringback
 from voice.media.pj.dialog import facts_as_callee, facts_as_caller, our_headers
 from voice.media.pj.ear import PjEar
@@ -233,8 +234,8 @@ class PjLeg:
             raise MediaError("the leg is gone")
         return self._call
 
-    async def invite(self, target: str, *, caller_id: str) -> None:
-        await self.thread.run(lambda: self._engine.place(self, target, caller_id))
+    async def invite(self, target: str, *, caller_id: str, srtp: SrtpPolicy) -> None:
+        await self.thread.run(lambda: self._engine.place(self, target, caller_id, srtp))
 
     async def ring(self) -> None:
         await self.thread.run(lambda: self._answer(180, "Ringing"))
