@@ -1,4 +1,4 @@
-"""Attempts to reach a target, as far as the sound decides: who is tried with an offer, and whose answer passes."""
+"""Attempts to reach a target, as far as the sound decides: who is tried, and whose answer passes."""
 
 from __future__ import annotations
 
