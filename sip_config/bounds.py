@@ -24,6 +24,11 @@ MAX_CALL_SECONDS: Final = Whole(least=1, most=604_800)
 PORT: Final = Whole(least=1, most=65_535)
 PRIORITY: Final = Whole(least=0, most=1_000_000)
 ATTEMPT_SECONDS: Final = Real(least=0.5, most=32)
+KEEPALIVE_SECONDS: Final = Real(least=5, most=3_600)
+COOLDOWN_SECONDS: Final = Real(least=1, most=3_600)
+COOLDOWN_AFTER: Final = Whole(least=1, most=100)
+WAIT_SECONDS: Final = Real(least=1, most=180)
+REGISTER_SECONDS: Final = Whole(least=30, most=86_400)
 WEIGHT: Final = Whole(least=0, most=65_535)
 
 LONGEST_WEB_ADDRESS: Final = 2_000

@@ -54,7 +54,7 @@ def read_declaration(
     callflows: list[Callflow] = []
     media: list[MediaFile] = []
     media_sources: dict[str, Path] = {}
-    gateways = list(read_gateways(root, owner=None))
+    gateways = list(read_gateways(root, owner=None, folder=folder))
     for name, section in root.sections("accounts", words.name):
         reader = AccountReader(
             section, name, realm=base_domain, folder=folder, canonical=canonical, register=register
@@ -66,7 +66,7 @@ def read_declaration(
         callflows += reader.callflows()
         media += reader.media()
         media_sources |= reader.media_sources
-        gateways += read_gateways(section, owner=name)
+        gateways += read_gateways(section, owner=name, folder=folder)
         section.reject_unknown()
     return Declaration(
         configuration=Configuration(

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from sip_config import bounds, words
-from sip_config.declared_options import read_options
+from sip_config.declared_options import option_faults, read_options
 from sip_config.faults import Unfit
 from sip_config.model import AccountId, CallerIdRule, Gateway, Pop, Region, Transport
 from sip_config.reading import Section
 
 
-def read_gateways(section: Section, *, owner: str | None) -> Iterator[Gateway]:
+def read_gateways(section: Section, *, owner: str | None, folder: Path | None) -> Iterator[Gateway]:
     """The gateways of an account, by the account's name, or those that all accounts share."""
     for name, inner in section.sections("gateways", words.name):
-        yield _gateway(inner, name, owner)
+        yield _gateway(inner, name, owner, folder)
         inner.reject_unknown()
 
 
-def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
+def _gateway(section: Section, name: str, owner: str | None, folder: Path | None) -> Gateway:
     called = name if owner is None else f"{owner}/{name}"
     usual = Gateway(id="", account_id=None, name=name, host="")
     transport = section.choice("transport", usual.transport)
@@ -47,7 +48,7 @@ def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
         number_format=section.choice("number_format", usual.number_format),
         attempt_seconds=section.number("attempt_seconds", usual.attempt_seconds, **bounds.ATTEMPT_SECONDS),
         srtp=section.choice("srtp", usual.srtp),
-        options=read_options(section),
+        options=read_options(section, folder),
     )
     for key, fault in gateway_faults(gateway):
         section.fault(key, fault.message, fault.remedy)
@@ -56,6 +57,7 @@ def _gateway(section: Section, name: str, owner: str | None) -> Gateway:
 
 def gateway_faults(gateway: Gateway) -> Iterator[tuple[str | None, Unfit]]:
     """What is wrong with a gateway whose fields are right one by one; with the field, where one decides."""
+    yield from option_faults(gateway)
     if (gateway.username is None) != (gateway.password is None):
         yield (
             None,

@@ -15,6 +15,8 @@ from sip_config.numbers import looks_complete, normalise
 _LABEL: Final = re.compile(r"[0-9A-Za-z]{1,63}")
 _HOST_LABEL: Final = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?")
 _FILE_NAME: Final = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_. -]{0,127}")
+_FAILOVER: Final = re.compile(r"[456](?:xx|[0-9]{2})")
+_DIGITS_IN_FRONT: Final = re.compile(r"\+?[0-9*#]{0,15}")
 _DIGITS: Final = re.compile(r"[0-9]{0,15}")
 _NUMBER_RANGE: Final = re.compile(r" *(\+[0-9]{7,15}) *- *(\+[0-9]{7,15}) *")
 _LONGEST_NAME: Final = 64
@@ -162,3 +164,20 @@ def host_and_port(text: str) -> tuple[str, int | None]:
     if ":" in bare and not bare.startswith("["):
         raise Unfit(f"{quoted(text)} is ambiguous.", "Write an IPv6 address in brackets: [2001:db8::1]:5060.")
     return host(bare), int(port)
+
+
+def failover(text: str) -> str:
+    """A response, or a class of them, after which another gateway is tried."""
+    word = text.strip().lower()
+    if not _FAILOVER.fullmatch(word):
+        raise Unfit(
+            f"{quoted(text)} is no final response.", 'Write a code such as "503", or "5xx" for all 5xx.'
+        )
+    return word
+
+
+def digits_in_front(text: str) -> str:
+    """What may stand in front of a number as a gateway wants it."""
+    if not _DIGITS_IN_FRONT.fullmatch(text):
+        raise Unfit(f"{quoted(text)} cannot stand in front of a number.", "Use digits, +, * and #.")
+    return text

@@ -15,7 +15,7 @@ from sip_config.model import AccountId, CallerIdRule, Gateway, NumberFormat, Ori
 from voice.api.admin import shapes
 from voice.api.admin.editing import Editor
 from voice.api.admin.entries import Entries, Kind, operations_of
-from voice.api.admin.gateway_fields import OPTIONS, read_options, shown_options
+from voice.api.admin.gateway_fields import OPTIONS, RATE_COUNT, RATES, read_options, shown_options
 from voice.api.admin.reading import NAME, OWN_NUMBER, PASSWORD, USERNAME, kept
 from voice.api.faults import Json
 from voice.api.operation import Account as Owner
@@ -25,7 +25,14 @@ from voice.api.request import Request
 
 MOST_PREFIXES: Final = 1_000
 
-_FIELD_NAMES: Final = {"caller_id_rule": "callerIdRule", "transport": "transport", None: "password"}
+_FIELD_NAMES: Final = {
+    "caller_id_rule": "callerIdRule",
+    "transport": "transport",
+    "register": "register",
+    "number_format": "numberFormat",
+    "ringing_seconds": "ringingSeconds",
+    None: "password",
+}
 _BODY: Final = {
     "name": shapes.described(shapes.TEXT, "Unique among the gateways of its account."),
     "host": shapes.described(shapes.TEXT, "An IP address or a host name."),
@@ -50,13 +57,16 @@ _BODY: Final = {
     },
     "srtp": shapes.described(shapes.word(*SrtpPolicy), "Whether the sound of calls by it is encrypted."),
     **OPTIONS,
+    **RATES,
 }
+_WRITTEN_ONLY: Final = ("password", "rates")
 _SHOWN: Final = shapes.shape(
     {
         "id": shapes.ID,
         "href": shapes.HREF,
         "accountId": shapes.described(shapes.maybe(shapes.TEXT), "Null: every account may use it."),
-        **{name: schema for name, schema in _BODY.items() if name != "password"},
+        **{name: schema for name, schema in _BODY.items() if name not in _WRITTEN_ONLY},
+        **RATE_COUNT,
         "origin": shapes.ORIGIN,
     },
     title="Gateway",
