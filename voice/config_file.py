@@ -19,6 +19,7 @@ from sip_config.directory import DEFAULT_POPS
 from sip_config.faults import ConfigurationFaults, Fault, meant
 from sip_config.reading import FaultList, Section
 from sip_config.toml_source import MAX_CHARACTERS, read_toml
+from voice.relay_key import missing_key
 from voice.settings import Settings
 from voice.settings_file import read_settings
 
@@ -59,6 +60,7 @@ def read_config_file(
             root, base_domain=settings.base_domain, folder=folder, canonical=canonical_callflow
         )
     _check_pop(root, settings)
+    _check_relay(root, settings, declaration)
     root.reject_unknown(known=_ROOT_KEYS)
     faults.raise_if_any()
     return ConfigFile(settings=settings, declaration=declaration)
@@ -77,6 +79,7 @@ def read_declaration_text(content: bytes, settings: Settings) -> Declaration:
     names = [name.lower() for name in root.names("pops")]
     if settings.pop and names and settings.pop not in names:
         root.fault("pops", f"POP {settings.pop}, which this node is, is not among them.", "Add it.")
+    _check_relay(root, settings, declaration)
     root.reject_unknown(known=TABLES)
     faults.raise_if_any()
     return declaration
@@ -136,6 +139,16 @@ def _decoded(content: bytes, source: str) -> str:
 
 def _unreadable(source: str, message: str, remedy: str) -> ConfigurationFaults:
     return ConfigurationFaults([Fault(source=source, line=None, key="", message=message, remedy=remedy)])
+
+
+def _check_relay(root: Section, settings: Settings, declaration: Declaration | None) -> None:
+    fault = missing_key(declaration.configuration.pops if declaration else (), settings)
+    if fault is None:
+        return
+    if root.has("node"):
+        root.section("node").section("relay").fault("key", fault.message, fault.remedy)
+    else:
+        root.fault("pops", fault.message, fault.remedy)
 
 
 def _check_pop(root: Section, settings: Settings) -> None:

@@ -31,6 +31,7 @@ from voice.live import NodeState
 from voice.logs import log_to_stderr
 from voice.node_settings import (
     NodeError,
+    check_relay,
     client_settings,
     edge_settings,
     pool_settings,
@@ -139,6 +140,7 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     told = journal if watch is None else _Watched(journal, watch)
     config = ConfigStore(database, media_folder=settings.media_directory, bells=bells)
     current = _Current(await _directory(config, settings))
+    check_relay(settings, current.get())
     client = await stack.enter_async_context(SafeClient(client_settings(settings)))
     sounds = await stack.enter_async_context(SoundLibrary(sound_settings(settings), client))
     secrets = SigningKeys(database, time.time)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
 
+from sip_config.directory import Directory
 from sip_config.model import Transport
-from voice.edge.settings import EdgeSettings, Listen, StreamLimits, TlsSettings
+from voice.edge.settings import EdgeSettings, Listen, PopRelay, StreamLimits, TlsSettings
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.fleet import PoolSettings
-from voice.settings import CertificateSettings, Settings
+from voice.relay_key import missing_key
+from voice.settings import CertificateSettings, RelaySettings, Settings
 from voice.speech.library import SoundSettings
 from voice.store.database import Database
 from voice.store.keys import node_key
@@ -159,4 +162,24 @@ async def edge_settings(settings: Settings, database: Database, node: str) -> Ed
             handshakes=sip.connections.handshakes,
         ),
         tls=_tls(sip.certificates),
+        relay=_pop_relay(settings.relay),
     )
+
+
+def _pop_relay(relay: RelaySettings) -> PopRelay:
+    key = relay.key
+    return PopRelay(
+        # The seal wants 32 bytes; a key that people choose has any length.
+        key=None if key is None else hashlib.sha256(b"trunkflow relay\0" + key.reveal().encode()).digest(),
+        interval_seconds=relay.interval_seconds,
+        misses_until_down=relay.misses_until_down,
+        answers_until_up=relay.answers_until_up,
+        silence_seconds=relay.silence_seconds,
+    )
+
+
+def check_relay(settings: Settings, directory: Directory) -> None:
+    """Raises NodeError when there are POPs to relay to, and no key to do it with."""
+    fault = missing_key(directory.pops.values(), settings)
+    if fault is not None:
+        raise NodeError(f"node.relay.key: {fault}")

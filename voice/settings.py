@@ -120,6 +120,22 @@ class SipSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySettings:
+    """How the edges of several POPs know and believe one another."""
+
+    key: Secret | None = None
+    """The same at all POPs: with it they vouch for calls.  Needed as soon as other POPs have addresses."""
+    interval_seconds: float = 1.0
+    """Between two OPTIONS to a POP."""
+    misses_until_down: int = 2
+    """OPTIONS in a row without an answer after which a POP gets no new calls."""
+    answers_until_up: int = 3
+    """Answers in a row after which it gets calls again."""
+    silence_seconds: float = 1.0
+    """Without a response to a relayed INVITE for so long, the next POP is tried; three at most are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSettings:
     """Where sound flows."""
 
@@ -228,6 +244,7 @@ class Settings:
     """None: SQLite in the data directory."""
     log_level: LogLevel = LogLevel.INFO
     sip: SipSettings = field(default_factory=SipSettings)
+    relay: RelaySettings = field(default_factory=RelaySettings)
     media: MediaSettings = field(default_factory=MediaSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
     speech: SpeechSettings = field(default_factory=SpeechSettings)

@@ -22,6 +22,7 @@ from voice.settings import (
     MediaSettings,
     PoolSettings,
     RecordSettings,
+    RelaySettings,
     Secret,
     Settings,
     SpeechSettings,
@@ -35,6 +36,7 @@ CONFIG_VARIABLE: Final = "TRUNKFLOW_CONFIG"
 _NO_SETTINGS: Final = (CONFIG_VARIABLE, "TRUNKFLOW_TEST_")
 """Variables, or beginnings of their names, that are no settings."""
 
+_SHORTEST_KEY: Final = 32
 _LEAST_RTP_PORTS: Final = 16
 """Four legs, two ports each, and as many to spare while one is being closed."""
 
@@ -53,6 +55,7 @@ def read_settings(root: Section, *, folder: Path, environment: Mapping[str, str]
         database_url=node.fitting("database_url", _secret, None),
         log_level=node.choice("log_level", usual.log_level),
         sip=read_sip(node.section("sip"), folder),
+        relay=_read_relay(node.section("relay")),
         media=_read_media(node.section("media")),
         pool=_read_pool(node.section("pool")),
         speech=_read_speech(node.section("speech")),
@@ -63,6 +66,19 @@ def read_settings(root: Section, *, folder: Path, environment: Mapping[str, str]
     )
     node.reject_unknown()
     _reject_unknown_variables(root, node.variables, environment)
+    return settings
+
+
+def _read_relay(section: Section) -> RelaySettings:
+    usual = RelaySettings()
+    settings = RelaySettings(
+        key=section.fitting("key", _shared_key, None),
+        interval_seconds=section.number("interval_seconds", usual.interval_seconds, least=0.05, most=60),
+        misses_until_down=section.integer("misses_until_down", usual.misses_until_down, least=1, most=100),
+        answers_until_up=section.integer("answers_until_up", usual.answers_until_up, least=1, most=100),
+        silence_seconds=section.number("silence_seconds", usual.silence_seconds, least=0.05, most=30),
+    )
+    section.reject_unknown()
     return settings
 
 
@@ -186,6 +202,15 @@ def _reject_unknown_variables(root: Section, known: list[str], environment: Mapp
                 "No setting listens to this environment variable.",
                 f"{meant(variable, known, 'variables')} Else unset it.",
             )
+
+
+def _shared_key(text: str) -> Secret:
+    if len(text) < _SHORTEST_KEY:
+        raise Unfit(
+            f"A key of {len(text)} characters can be guessed.",
+            f"Use {_SHORTEST_KEY} or more, such as openssl rand -base64 32 makes, the same at all POPs.",
+        )
+    return Secret(text)
 
 
 def _secret(text: str) -> Secret:

@@ -21,7 +21,7 @@ from voice.api.operation import Operation
 from voice.api.server import ApiServer
 from voice.api.services import Services
 from voice.bells import Bells
-from voice.settings import ApiSettings, Settings, SocketAddress
+from voice.settings import ApiSettings, RelaySettings, Secret, Settings, SocketAddress
 from voice.store.access_keys import AccessKeys
 from voice.store.commands import Command, Commands, Outcome
 from voice.store.database import Database, sqlite_url
@@ -196,7 +196,12 @@ async def world(
     """`api`: settings that differ from the usual ones."""
     address = SocketAddress(host="127.0.0.1", port=0)
     usual = ApiSettings(listen=(address,), requests_per_second=10_000, burst=10_000)
-    settings = Settings(base_domain="sip.example.com", data_directory=folder, api=replace(usual, **api))
+    settings = Settings(
+        base_domain="sip.example.com",
+        data_directory=folder,
+        api=replace(usual, **api),
+        relay=RelaySettings(key=Secret("a key that all points of presence share")),
+    )
     async with await Database.open(sqlite_url(folder / "trunkflow.db")) as database:
         keys = AccessKeys(database, time.time)
         bells = Bells()

@@ -20,6 +20,8 @@ from voice.api.operation import Account as Owner
 from voice.api.operation import Operation
 from voice.api.readers import choice, fitting
 from voice.api.request import Request
+from voice.relay_key import missing_key
+from voice.settings import Settings
 
 _BODY: Final = {
     "name": shapes.described(shapes.TEXT, "Letters and digits, such as eu1."),
@@ -60,9 +62,9 @@ def _shown(pop: Pop, _: Configuration) -> Json:
 class Pops(Entries[Pop]):
     """With the usual ones while none are configured; the first change writes those down."""
 
-    def __init__(self, editor: Editor, kind: Kind[Pop], own: str) -> None:
+    def __init__(self, editor: Editor, kind: Kind[Pop], settings: Settings) -> None:
         super().__init__(editor, kind)
-        self._own = own
+        self._settings = settings
 
     def sees(self, request: Request, entry: Pop) -> bool:
         """They are of no account, whichever an operator's client names everywhere."""
@@ -73,13 +75,17 @@ class Pops(Entries[Pop]):
 
     def with_all(self, current: Configuration, entries: Iterable[Pop]) -> Configuration:
         wanted = tuple(entries)
-        if all(pop.name != self._own for pop in wanted):
-            raise Conflict(f"POP {self._own} is the one that answers here; it cannot be deleted.")
+        own = self._settings.pop
+        if all(pop.name != own for pop in wanted):
+            raise Conflict(f"POP {own} is the one that answers here; it cannot be deleted.")
+        fault = missing_key(wanted, self._settings)
+        if fault is not None:
+            raise Conflict(str(fault))
         return super().with_all(current, wanted)
 
 
-def operations(editor: Editor, own: str) -> tuple[Operation, ...]:
-    """`own`: the POP of this node."""
+def operations(editor: Editor, settings: Settings) -> tuple[Operation, ...]:
+    """`settings`: of this node, which is in one of the POPs."""
     kind: Kind[Pop] = Kind(
         table="pops",
         noun="POP",
@@ -92,7 +98,7 @@ def operations(editor: Editor, own: str) -> tuple[Operation, ...]:
         read=_read,
     )
     return operations_of(
-        Pops(editor, kind, own),
+        Pops(editor, kind, settings),
         tag="Points of presence",
         scope="pops",
         shown=_SHOWN,

@@ -32,7 +32,7 @@ def operations(services: Services) -> tuple[Operation, ...]:
         *domains.operations(editor),
         *numbers.operations(editor),
         *gateways.operations(editor),
-        *pops.operations(editor, services.settings.pop),
+        *pops.operations(editor, services.settings),
         *media.operations(editor),
         *configuration.operations(services, editor),
         *history.operations(services),
