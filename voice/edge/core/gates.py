@@ -263,7 +263,7 @@ class Gates:
             self._answers.send(request, source, 407, None, challenges)
             return None
         refused = Refused(
-            cause=f"digest-{verdict.outcome.name.lower().replace('_', '-')}",
+            cause=verdict.outcome.name.lower().replace("_", "-"),
             rule=f"domain {domain.label}: {verdict.outcome}",
             remedy=verdict.remedy,
         )
