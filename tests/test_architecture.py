@@ -54,6 +54,10 @@ WORLD = {
 }  # fmt: skip
 """What takes part in the world; code without I/O gets bytes and the time as arguments."""
 
+GAUNTLET = "voice.gauntlet"
+GAUNTLET_MAY_IMPORT = (GAUNTLET, SANS_IO)
+"""It attacks any server by what a message is, never by how ours is made."""
+
 NO_DUMPING_GROUNDS = {"util", "utils", "helper", "helpers", "common", "misc", "shared", "tools"}
 
 LONGEST_FILE = 450
@@ -151,6 +155,17 @@ def test_the_sip_core_has_no_part_in_the_world() -> None:
             any(_inside(one.name, world) for world in WORLD)
             or (_inside(one.name, "voice") and not _inside(one.name, SANS_IO))
         )
+    ]
+    assert not faults, _says(faults)
+
+
+def test_the_gauntlet_knows_messages_and_no_server() -> None:
+    faults = [
+        str(one)
+        for one in _all_imports()
+        if one.inside(GAUNTLET)
+        and _inside(one.name, "voice")
+        and not any(_inside(one.name, known) for known in GAUNTLET_MAY_IMPORT)
     ]
     assert not faults, _says(faults)
 

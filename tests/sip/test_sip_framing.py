@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bench.sip_messages import BYE, INVITE, OK
-from tests.sip.messages import request_with, torture_messages
+from tests.sip.messages import request_with
+from voice.gauntlet.torture import torture_messages
 from voice.sip.errors import StreamError
 from voice.sip.framing import PING, Ping, StreamFramer
 from voice.sip.message import MAX_MESSAGE_BYTES, Request, parse_message

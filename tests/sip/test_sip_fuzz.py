@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.sip_messages import BYE, INVITE, OK
-from tests.sip.messages import torture_messages
+from voice.gauntlet.torture import torture_messages
 from voice.sip.address import parse_name_addr
 from voice.sip.digest import parse_challenge, parse_credentials
 from voice.sip.errors import SipParseError, StreamError

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.sip.messages import Torture, torture_messages
+from voice.gauntlet.torture import Torture, torture_messages
 from voice.sip.errors import SipParseError
 from voice.sip.message import Request, Response, parse_message
 from voice.sip.respond import make_response

@@ -21,6 +21,7 @@ from voice.cli.check import check
 from voice.cli.configured import acls, domains, gateways, numbers
 from voice.cli.deliveries import webhooks_app
 from voice.cli.explain import explain
+from voice.cli.gauntlet import gauntlet
 from voice.cli.keys import keys_app
 from voice.cli.refusals import refusals
 from voice.cli.serve import serve
@@ -48,6 +49,7 @@ for listing in (domains, acls, numbers, gateways):
 app.add_typer(calls_app, name="calls")
 app.command()(refusals)
 app.command()(explain)
+app.command()(gauntlet)
 app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")
 

@@ -135,6 +135,8 @@ def parse_credentials(text: str) -> Credentials | None:
         nc, cnonce = _required(params, "nc"), _required(params, "cnonce")
         if _NC.fullmatch(nc) is None:
             raise SipParseError(f"nc is {nc[:40]!r}, not 8 hexadecimal digits")
+        if int(nc, 16) == 0:
+            raise SipParseError("nc is zero: it counts the requests with this nonce, this one included")
     algorithm = params.get("algorithm", "MD5")
     return Credentials(
         username=unquote(_required(params, "username")),

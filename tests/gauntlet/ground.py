@@ -1,0 +1,107 @@
+"""An edge, a carrier behind it, and an aim at the edge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
+
+from bench.nodes import free_ports
+from sip_config.credentials import ha1_for_all
+from sip_config.directory import Directory
+from sip_config.model import Acl, AclId, Domain, DomainId, SipAccount, Transport
+from tests.edge.sockets import PATIENCE_SECONDS, Records, running, settings
+from tests.edge.world import ACCOUNT, BASE, DOMAIN, NUMBER, an_account, gateway
+from tests.gauntlet.carrier import Carrier, carrier
+from voice.edge.server import Edge
+from voice.edge.settings import Listen
+from voice.gauntlet.aim import Aim
+from voice.gauntlet.attack import Attack, Result, Verdict
+from voice.gauntlet.runner import run
+
+USER, PASSWORD = "pbx", "long and secret"
+GUARDED = f"guarded.{BASE}"
+"""A domain that only `ADMITTED` may call."""
+ADMITTED = "127.0.0.9"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    edge: Edge
+    carrier: Carrier
+    records: Records
+    aim: Aim
+
+    async def attacked(self, attacks: Sequence[Attack]) -> list[Result]:
+        """Makes the attacks; afterwards nothing may be left of them."""
+        results = await run(self.aim, attacks)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.carrier.running or self.edge.snapshot().calls:
+                await asyncio.sleep(0.05)
+        return results
+
+
+@asynccontextmanager
+async def ground(transport: str = "UDP", **more: object) -> AsyncIterator[Ground]:
+    """The edge takes UDP and TCP at one port; `more` changes the aim."""
+    (port,) = free_ports(1)
+    both = tuple(Listen(transport=one, host="127.0.0.1", port=port) for one in (Transport.UDP, Transport.TCP))
+    async with carrier() as far_end:
+        config = _configured(far_end.port)
+        async with running(config, replace(settings(), listen=both)) as (edge, records):
+            aim = Aim(
+                host="127.0.0.1",
+                port=port,
+                transport=transport,
+                domain=DOMAIN,
+                number=NUMBER,
+                user=USER,
+                password=PASSWORD,
+                claims=(ADMITTED,),
+                grace=0.05,
+                flood_seconds=1.0,
+            )
+            yield Ground(edge=edge, carrier=far_end, records=records, aim=replace(aim, **more))  # type: ignore[arg-type]
+
+
+def _configured(carrier_port: int) -> Directory:
+    """A domain that a login opens, and one that an address opens."""
+    login = SipAccount(id=USER, username=USER, ha1=ha1_for_all(username=USER, realm=BASE, password=PASSWORD))
+    acls = (
+        _acl("office", "127.0.0.0/8", login),
+        _acl("guarded", f"{ADMITTED}/32"),
+    )
+    labels = {"acme": acls[0], "guarded": acls[1]}
+    return Directory(
+        base_domain=BASE,
+        pop="eu1",
+        accounts=(an_account(calls_per_second=1_000, concurrent_calls=1_000),),
+        acls=acls,
+        domains=(
+            Domain(id=DomainId(label), account_id=ACCOUNT, label=label, acl_ids=(acl.id,))
+            for label, acl in labels.items()
+        ),
+        gateways=(gateway(host="127.0.0.1", port=carrier_port),),
+    )
+
+
+def _acl(name: str, network: str, *logins: SipAccount) -> Acl:
+    return Acl(
+        id=AclId(name),
+        account_id=ACCOUNT,
+        name=name,
+        networks=(ip_network(network),),
+        sip_accounts=logins,
+    )
+
+
+def not_passed(results: Sequence[Result], *, may_skip: str = "") -> list[str]:
+    """What did not pass, to be shown; skips for a reason that begins with `may_skip` are left out."""
+    return [
+        f"{result.verdict}: {result.family}, {result.attack}: {result.came}; {result.reason}"
+        for result in results
+        if result.verdict is Verdict.FAIL
+        or (result.verdict is Verdict.SKIP and not (may_skip and result.reason.startswith(may_skip)))
+    ]

@@ -1,0 +1,217 @@
+"""More than anybody should send, at a bounded rate; meanwhile the good caller must be served in time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from voice.gauntlet.attack import Attack, Failed
+from voice.gauntlet.call import Dialog, ack_of, dialog_of, good_call, prepared
+from voice.gauntlet.field import Field, token
+from voice.gauntlet.reply import Reply, statuses
+from voice.gauntlet.wire import Wire
+from voice.sip.message import Request
+
+_FAMILY: Final = "floods"
+_IN_TIME: Final = 1.0
+"""Seconds that an OPTIONS of the good caller may take during a flood, a retransmission included."""
+_CALL_IN_TIME: Final = 4.0
+_EVERY: Final = 0.2
+"""Seconds between two OPTIONS of the good caller; between two calls of theirs it is one second."""
+_BURST: Final = 10
+_UNACKNOWLEDGED: Final = 10
+"""Good calls that never get their ACK."""
+
+Make = Callable[[Field, Wire], bytes]
+
+
+async def _flood(ground: Field, wire: Wire, make: Make) -> int:
+    aim = ground.aim
+    began = time.monotonic()
+    sent = 0
+    while time.monotonic() - began < aim.flood_seconds:
+        for _ in range(_BURST):
+            await wire.send(make(ground, wire))
+        sent += _BURST
+        ahead = began + sent / aim.flood_rate - time.monotonic()
+        await asyncio.sleep(max(0.0, ahead))
+    return sent
+
+
+class _GoodCaller:
+    """Asks, and calls, as long as the flood lasts."""
+
+    def __init__(self, ground: Field) -> None:
+        self._ground = Field(ground.aim, ground.aim.probe_source)
+        self.options: list[float] = []
+        self.calls: list[float] = []
+
+    async def work(self) -> None:
+        wire = await self._ground.wire()
+        call_at = time.monotonic()
+        while True:
+            self.options.append(await self._asks(wire))
+            if self._ground.aim.number is not None and time.monotonic() >= call_at:
+                call_at = time.monotonic() + 1
+                self.calls.append(await self._calls(wire))
+            await asyncio.sleep(_EVERY)
+
+    async def _asks(self, wire: Wire) -> float:
+        ground = self._ground
+        began = time.monotonic()
+        replies = await ground.ask(wire, ground.request("OPTIONS", wire, f"sip:{ground.aim.domain}"))
+        took = time.monotonic() - began
+        if not replies or took > _IN_TIME:
+            raise Failed(f"{statuses(replies)} after {took:.2f} s", "a good OPTIONS was not answered in time")
+        return took
+
+    async def _calls(self, wire: Wire) -> float:
+        took = await good_call(self._ground, wire)
+        if took > _CALL_IN_TIME:
+            raise Failed(f"{took:.2f} s", "a good call was not let in in time")
+        return took
+
+    def close(self) -> None:
+        self._ground.close()
+
+
+async def _beside(ground: Field, flooding: Awaitable[int]) -> str:
+    """Runs the flood beside the good caller; says how both fared.  Raises Failed when they are not served."""
+    good = _GoodCaller(ground)
+    work = asyncio.ensure_future(good.work())
+    try:
+        sent = await _first_failure(asyncio.ensure_future(flooding), work)
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        good.close()
+    slowest = max((*good.options, *good.calls), default=0.0)
+    return (
+        f"{sent} sent; {len(good.options)} OPTIONS and {len(good.calls)} calls good, {slowest:.2f} s at most"
+    )
+
+
+async def _first_failure(flood: asyncio.Future[int], work: asyncio.Future[None]) -> int:
+    await asyncio.wait((flood, work), return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        flood.cancel()
+        await asyncio.gather(flood, return_exceptions=True)
+        work.result()
+    return flood.result()
+
+
+def _of(make: Make) -> Callable[[Field], Awaitable[str]]:
+    async def run(ground: Field) -> str:
+        return await _beside(ground, _flood(ground, await ground.wire(), make))
+
+    return run
+
+
+def _request(method: str, *headers: tuple[str, str]) -> Make:
+    return lambda ground, wire: ground.request(method, wire, None, *headers).to_bytes()
+
+
+def _bogus_login(ground: Field, wire: Wire) -> bytes:
+    request = ground.request("INVITE", wire)
+    request.headers.add(
+        "Proxy-Authorization",
+        f'Digest username="{token(4)}", realm="{ground.aim.domain}", nonce="{token(30)}", '
+        f'uri="{request.uri}", response="{token(16)}", algorithm=MD5, cnonce="{token(4)}", qop=auth, '
+        "nc=00000001",
+    )
+    return request.to_bytes()
+
+
+def _stray(ground: Field, wire: Wire) -> bytes:
+    """A response that nobody waits for."""
+    return (
+        f"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {ground.aim.server};branch=z9hG4bK{token()}\r\n"
+        f"From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: {token()}\r\nCSeq: 1 INVITE\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()
+
+
+def _in_dialog(ground: Field, wire: Wire) -> bytes:
+    tag = f"<{ground.uri()}>;tag={token(4)}"
+    return ground.request("BYE", wire, f"sip:{'A' * 160}@{ground.aim.server}", to=tag).to_bytes()
+
+
+def _junk(ground: Field, wire: Wire) -> bytes:
+    if wire.transport == "UDP":
+        return token(300).encode()
+    return ground.request("OPTIONS", wire, "sip:" + token(300)).to_bytes()
+
+
+def _same(ground: Field, wire: Wire) -> bytes:
+    """The same request over and over."""
+    return ground.request(
+        "INVITE", wire, branch="z9hG4bKflood", call_id="flood", from_="<sip:flood@flood>;tag=1"
+    ).to_bytes()
+
+
+async def _connections(ground: Field) -> str:
+    """Connections opened and dropped, one after another."""
+
+    async def flood() -> int:
+        until = time.monotonic() + ground.aim.flood_seconds
+        opened = 0
+        while time.monotonic() < until:
+            wire = await ground.stream()
+            await wire.send(b"INVITE sip:")
+            wire.close()
+            opened += 1
+            await asyncio.sleep(0.005)
+        return opened
+
+    return await _beside(ground, flood())
+
+
+async def _never_acknowledged(ground: Field) -> str:
+    """Good calls that are let in and whose answer is never acknowledged; in the end they are hung up."""
+    wire = await ground.wire()
+    asked: dict[str, Request] = {}
+
+    async def flood() -> int:
+        for _ in range(_UNACKNOWLEDGED):
+            invite = await prepared(ground, wire)
+            asked[invite.call_id] = invite
+            await wire.send(invite.to_bytes())
+        await asyncio.sleep(ground.aim.flood_seconds)
+        return len(asked)
+
+    shown = await _beside(ground, flood())
+    answered: dict[str, Reply] = {}
+    for reply in await ground.settled(wire):
+        invite = asked.get(reply.get("call-id"))
+        if invite is not None and reply.final and reply.cseq_method == "INVITE":
+            answered[invite.call_id] = reply
+    for call_id, reply in answered.items():
+        if reply.status >= 300:
+            await wire.send(ack_of(asked[call_id], reply).to_bytes())
+            continue
+        dialog: Dialog = dialog_of(ground, wire, asked[call_id], reply)
+        await dialog.ack()
+        await dialog.bye()
+    return shown
+
+
+def _attack(name: str, run: Callable[[Field], Awaitable[str]]) -> Attack:
+    return Attack(family=_FAMILY, name=name, expected="the good caller is served in time", run=run)
+
+
+ATTACKS: Final = (
+    _attack("INVITEs that never ACK", _of(_request("INVITE"))),
+    _attack("the same INVITE", _of(_same)),
+    _attack("INVITEs with logins made up", _of(_bogus_login)),
+    _attack("good calls that never ACK", _never_acknowledged),
+    _attack("OPTIONS", _of(_request("OPTIONS"))),
+    _attack("REGISTERs", _of(_request("REGISTER", ("Expires", "3600")))),
+    _attack("CANCELs", _of(_request("CANCEL"))),
+    _attack("ACKs", _of(_request("ACK"))),
+    _attack("BYEs", _of(_in_dialog)),
+    _attack("responses", _of(_stray)),
+    _attack("junk", _of(_junk)),
+    _attack("connections", _connections),
+)
