@@ -224,7 +224,7 @@ class Liveness:
             peer.client.owner = None
             peer.client.forget(now)
             peer.client = None
-        if peer.located is None or now - peer.located >= _LOCATE_SECONDS:
+        if peer.flow is None or peer.located is None or now - peer.located >= _LOCATE_SECONDS:
             self._locate(peer, now)
         if peer.flow is not None:
             self._ask(peer, peer.flow, now)
