@@ -263,6 +263,15 @@ def _() -> tuple[World, Agent]:
     return asked(world, pbx, request)
 
 
+@scene("session-algorithm", Gate.DIGEST, 407, "without -sess")
+def _() -> tuple[World, Agent]:
+    world, pbx = trunk(users={"pbx": "secret"})
+    request = challenged(pbx, pbx.invite(), "pbx", "secret")
+    given = request.headers.get("Proxy-Authorization") or ""
+    request.headers.set("Proxy-Authorization", given.replace("algorithm=MD5", "algorithm=MD5-sess"))
+    return asked(world, pbx, request)
+
+
 @scene("malformed-digest", Gate.DIGEST, 407, "cannot be read")
 def _() -> tuple[World, Agent]:
     world, pbx = trunk(users={"pbx": "secret"})

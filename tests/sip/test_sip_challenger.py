@@ -91,7 +91,9 @@ def test_a_correct_answer_is_let_in(algorithm: DigestAlgorithm) -> None:
     challenger = new_challenger()
     request = signed(challenger, algorithms=[algorithm])
     verdict = challenger.verify(request, lookup, algorithms=[algorithm], now=NOW + 1)
-    assert verdict == Verdict(outcome=Outcome.OK, username="alice", algorithm=algorithm, match=0)
+    assert verdict == Verdict(
+        outcome=Outcome.OK, username="alice", algorithm=algorithm, match=0, source_proven=True
+    )
     assert verdict.ok
     assert not verdict.stale
 
@@ -171,7 +173,7 @@ def test_an_expired_nonce_is_stale_only_with_the_right_password() -> None:
     assert judge(challenger, signed(challenger, password="wrong"), late).outcome is Outcome.WRONG_PASSWORD
 
 
-@pytest.mark.parametrize("nonce", ["", "abc", "0" * 60, "z" * 60, "0 " * 30, "é" * 60])
+@pytest.mark.parametrize("nonce", ["", "abc", "0" * 68, "z" * 68, "0 " * 34, "é" * 68])
 def test_a_foreign_nonce_is_stale(nonce: str) -> None:
     challenger = new_challenger()
     request = signed(challenger, challenge=f'Digest realm="{REALM}", nonce="{nonce}", qop="auth"')
@@ -272,7 +274,42 @@ def test_an_unknown_user_costs_the_same_work(monkeypatch: pytest.MonkeyPatch) ->
         work.clear()
         judge(challenger, request)
         done[name] = list(work)
-    assert done["unknown"] == done["wrong"] == ["response", "compare"]
+    # The nonce's seal, then the digest.
+    assert done["unknown"] == done["wrong"] == ["compare", "response", "compare"]
+
+
+def test_it_is_told_whether_the_answer_comes_from_where_the_challenge_went() -> None:
+    challenger = new_challenger()
+
+    def proven(challenged: str, answers: str, now: float = NOW, **of: Any) -> bool:
+        challenge = challenger.challenges([MD5], NOW, source=challenged)[0]
+        request = signed(challenger, challenge=challenge, **of)
+        verdict = challenger.verify(request, lookup, algorithms=[MD5], now=now, source=answers)
+        assert verdict.source_proven == challenger.answers_challenge(request, answers, now)
+        return verdict.source_proven
+
+    assert proven("192.0.2.1", "192.0.2.1")
+    assert proven("192.0.2.1", "192.0.2.1", password="wrong"), "a wrong password proves the address as well"
+    assert proven("192.0.2.1", "192.0.2.1", username="bob")
+    assert not proven("192.0.2.1", "192.0.2.2")
+    assert not proven("192.0.2.1", "192.0.2.1", now=NOW + NONCE_SECONDS + 1)
+
+
+def test_an_answer_from_another_address_is_let_in_all_the_same() -> None:
+    challenger = new_challenger()
+    challenge = challenger.challenges([MD5], NOW, source="192.0.2.1")[0]
+    request = signed(challenger, challenge=challenge)
+    assert challenger.verify(request, lookup, algorithms=[MD5], now=NOW, source="192.0.2.2").ok
+
+
+def test_nobodys_nonce_proves_no_address() -> None:
+    challenger = new_challenger()
+    request = signed(challenger, challenge=f'Digest realm="{REALM}", nonce="{"0" * 68}", qop="auth"')
+    assert not challenger.answers_challenge(request, "", NOW)
+    assert not challenger.answers_challenge(invite(), "", NOW)
+    broken = invite()
+    broken.headers.add("Proxy-Authorization", 'Digest username="')
+    assert not challenger.answers_challenge(broken, "", NOW)
 
 
 def test_a_short_secret_is_refused() -> None:

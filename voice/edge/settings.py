@@ -70,6 +70,33 @@ class TlsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BanRules:
+    """How fast strangers may come, when they are banned, and for how long."""
+
+    enabled: bool = True
+    """False: nobody is banned but by an operator."""
+    include_named: bool = False
+    """Whether gateways and addresses in access control lists are banned, and slowed down, as well."""
+    first_seconds: float = 60.0
+    """Of the first ban; each one after it is four times as long."""
+    longest_seconds: float = 86_400.0
+    unknown_domains: int = 10
+    """Calls to domains that do not exist, within a minute."""
+    wrong_users: int = 10
+    """User names with a wrong password, within ten minutes."""
+    wrong_passwords: int = 100
+    """Wrong passwords of any user names, within ten minutes."""
+    flood_requests: int = 1_000
+    """Requests beyond the pace, within ten seconds."""
+    requests_per_second: float = 50.0
+    """The pace: requests of one source that begin something; more are dropped before they are parsed."""
+    request_burst: int = 200
+    domain_requests_per_second: float = 10_000.0
+    """Calls of strangers to one domain; more are dropped before their digest is looked at."""
+    domain_request_burst: int = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PopRelay:
     """Relaying calls to the edges of other POPs, and knowing which of them live."""
 
@@ -115,6 +142,7 @@ class EdgeSettings:
     receive_buffer_bytes: int = 4_194_304
     """Asked of the system for UDP sockets; it may grant less (``net.core.rmem_max``)."""
     streams: StreamLimits = field(default_factory=StreamLimits)
+    bans: BanRules = field(default_factory=BanRules)
     relay: PopRelay = field(default_factory=PopRelay)
     tls: TlsSettings | None = None
     """Needed where anything listens with TLS."""

@@ -1,8 +1,8 @@
 """The server's side of digest authentication: challenges without state, and the verdict on an answer.
 
-A nonce is the time it was made, a counter, and an HMAC of the two, so nothing is kept for a challenge that
-nobody answers.  Only a nonce that was answered correctly is remembered, with the counts (nc) it was used
-with, until it expires (RFC 7616 sections 3.3, 3.4 and 5.12).
+A nonce is the time it was made, a counter, to whom it was sent, and an HMAC of them, so nothing is kept for
+a challenge that nobody answers.  Only a nonce that was answered correctly is remembered, with the counts
+(nc) it was used with, until it expires (RFC 7616 sections 3.3, 3.4 and 5.12).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -30,7 +30,8 @@ TRACKED_NONCES: Final = 65_536
 _NC_WINDOW: Final = 64
 """How far behind the highest count another may arrive: requests overtake each other on UDP."""
 
-_ID_BYTES: Final = 14
+_SOURCE_BYTES: Final = 4
+_ID_BYTES: Final = 14 + _SOURCE_BYTES
 _MAC_BYTES: Final = 16
 
 Lookup = Callable[[str, DigestAlgorithm], Sequence[str | None]]
@@ -60,6 +61,8 @@ class Verdict:
     algorithm: DigestAlgorithm | None = None
     match: int | None = None
     """Which of the HA1s that were looked up fits."""
+    source_proven: bool = False
+    """Whether the challenge that was answered had been sent to the address that the answer came from."""
 
     @property
     def ok(self) -> bool:
@@ -98,13 +101,13 @@ class Challenger:
         self._used = UsedNonces(tracked_nonces)
 
     def challenges(
-        self, algorithms: Iterable[DigestAlgorithm], now: float, *, stale: bool = False
+        self, algorithms: Iterable[DigestAlgorithm], now: float, *, stale: bool = False, source: str = ""
     ) -> list[str]:
         """One header value per algorithm, for as many header fields in this order (RFC 8760 section 2.4).
 
-        `now`: seconds since the epoch, so that nonces outlive a restart.
+        `now`: seconds since the epoch, so that nonces outlive a restart.  `source`: where it is sent to.
         """
-        nonce = self._nonce(now)
+        nonce = self._nonce(now, source)
         end = ", stale=true" if stale else ""
         realm = quote(self.realm)
         return [
@@ -120,11 +123,13 @@ class Challenger:
         algorithms: Sequence[DigestAlgorithm],
         now: float,
         header: str = "Proxy-Authorization",
+        source: str = "",
     ) -> Verdict:
         """Judges the credentials for our realm.  `algorithms`: those offered; `now` as in `challenges`.
 
-        `header`: Proxy-Authorization for what was challenged with 407, Authorization for 401.  Takes as long
-        for an unknown user as for a wrong password.
+        `header`: Proxy-Authorization for what was challenged with 407, Authorization for 401.  `source`: the
+        address it came from, which may be another than the challenge went to: that is only told.  Takes as
+        long for an unknown user as for a wrong password.
         """
         try:
             credentials = self._ours(request.headers.lines(header), algorithms, now)
@@ -159,11 +164,36 @@ class Challenger:
                 f"The digest was computed for {printable(credentials.uri[:200])}, the request is for "
                 f"{printable(request.uri[:200])}: let the PBX sign the Request-URI.",
             )
-        return self._judge(request.method, credentials, credentials.algorithm, lookup, now)
+        made = self._made_at(credentials.nonce)
+        if made is not None and not self._in_time(made[1], now):
+            made = None
+        verdict = self._judge(request.method, credentials, credentials.algorithm, lookup, made, now)
+        return replace(verdict, source_proven=made is not None and made[0].endswith(self._source_tag(source)))
+
+    def answers_challenge(
+        self, request: Request, source: str, now: float, header: str = "Proxy-Authorization"
+    ) -> bool:
+        """Whether the request answers a challenge that was sent to this address, rightly or not."""
+        for line in request.headers.lines(header):
+            try:
+                credentials = parse_credentials(line)
+            except SipParseError:
+                continue
+            made = None if credentials is None else self._made_at(credentials.nonce)
+            if made is not None and self._in_time(made[1], now):
+                return made[0].endswith(self._source_tag(source))
+        return False
 
     def _judge(
-        self, method: str, credentials: Credentials, algorithm: DigestAlgorithm, lookup: Lookup, now: float
+        self,
+        method: str,
+        credentials: Credentials,
+        algorithm: DigestAlgorithm,
+        lookup: Lookup,
+        made: tuple[bytes, float] | None,
+        now: float,
     ) -> Verdict:
+        """`made`: identity and time of the nonce; None: not ours, or no longer good."""
         stored = lookup(credentials.username, algorithm)
         given = credentials.response.encode("utf-8", "surrogateescape")
         match = None
@@ -183,8 +213,7 @@ class Challenger:
                 match = index
         if match is None:
             return self._wrong(credentials, algorithm, stored)
-        made = self._made_at(credentials.nonce)
-        if made is None or not self._in_time(made[1], now):
+        if made is None:
             return _refuse(Outcome.STALE, credentials, "The nonce has expired: answer the new challenge.")
         nonce_id, at = made
         # Without qop there is no count: such a nonce serves once.
@@ -253,9 +282,13 @@ class Challenger:
             f"The password of SIP account {name!r} is wrong: correct it in the PBX.",
         )
 
-    def _nonce(self, now: float) -> str:
+    def _source_tag(self, source: str) -> bytes:
+        return hmac.digest(self._key, b"source " + source.encode(), hashlib.sha256)[:_SOURCE_BYTES]
+
+    def _nonce(self, now: float, source: str) -> str:
         self._made = (self._made + 1) & 0xFFFFFFFF
-        nonce_id = int(now * 1000).to_bytes(6, "big") + self._made.to_bytes(4, "big") + self._salt
+        moment = int(now * 1000).to_bytes(6, "big") + self._made.to_bytes(4, "big")
+        nonce_id = moment + self._salt + self._source_tag(source)
         return (nonce_id + self._mac(nonce_id)).hex()
 
     def _mac(self, nonce_id: bytes) -> bytes:

@@ -21,6 +21,7 @@ from voice.edge.core.called import Delivery, delivery, dialled
 from voice.edge.core.identity import Caller, caller_from_customer, caller_from_gateway
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.media_gate import MediaRefused, refusal, taking, without_gateway
+from voice.edge.core.pace import Pace
 from voice.edge.core.relay_token import RelayToken
 from voice.records import Gate
 from voice.sip.challenger import Challenger, Outcome
@@ -34,6 +35,7 @@ _NO_SESSION_PRIVACY: Final = Refused(
     remedy="The caller demands that its sound hides where it comes from, which a plain trunk cannot do: "
     "leave session or critical out of Privacy, or let a callflow answer and dial.",
 )
+_MOST_DOMAINS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,10 @@ class Gates:
         self._challenger = Challenger(
             realm=settings.base_domain, secret=settings.digest_secret, salt=os.urandom(4)
         )
+        rules = settings.bans
+        self._pace = Pace(
+            rate=rules.domain_requests_per_second, burst=rules.domain_request_burst, most=_MOST_DOMAINS
+        )
 
     def let_in(self, request: Request, source: Flow, now: float) -> LetIn | None:
         """Who is calling; None: it was answered, by a refusal or by a challenge."""
@@ -104,7 +110,7 @@ class Gates:
             self._unknown_domain(request, source, directory, now)
             return None
         account = self._account_of(request, source, directory, domain, now)
-        if account is None:
+        if account is None or not self._in_pace(request, source, domain, now):
             return None
         admitted = self._admitted(request, source, directory, domain, now)
         if admitted is None:
@@ -177,9 +183,28 @@ class Gates:
             f"{printable(request.sip_uri.host[:80])} is no domain of this platform: call "
             f"sip:NUMBER@LABEL.{directory.base_domain} with the label of your domain."
         )
+        self._kernel.bans.unknown_domain(source.host, now, proven=source.transport != "UDP")
         # The rule names no host: a flood of guessed names is one flood.
         refused = Refused(cause="unknown-domain", rule="unknown domain", remedy=remedy)
         self._refused(request, source, Gate.DOMAIN, refused, 404, now)
+
+    def _in_pace(self, request: Request, source: Flow, domain: Domain, now: float) -> bool:
+        """Whether strangers may have one more challenge of this domain; who answers one has been counted."""
+        host = source.host
+        if (
+            self._kernel.is_known(host, now)
+            or self._pace.allows(domain.id, now)
+            or self._challenger.answers_challenge(request, host, now)
+        ):
+            return True
+        rule = f"domain {domain.label}: {self._pace.rate:g} calls of strangers per second"
+        remedy = (
+            f"Strangers called domain {domain.label} more than {self._pace.rate:g} times within a second: "
+            "name the addresses of its PBXs in its access control lists, which are not counted."
+        )
+        refused = Refused(cause="domain-too-fast", rule=rule, remedy=remedy)
+        self._refused(request, source, Gate.BAN, refused, 503, now, domain, (("Retry-After", "1"),))
+        return False
 
     def _account_of(
         self, request: Request, source: Flow, directory: Directory, domain: Domain, now: float
@@ -252,12 +277,18 @@ class Gates:
             candidates = needed.credentials(username)
             return [candidate.ha1(algorithm) for candidate in candidates]
 
-        verdict = self._challenger.verify(request, lookup, algorithms=needed.algorithms, now=now)
+        host = source.host
+        verdict = self._challenger.verify(request, lookup, algorithms=needed.algorithms, now=now, source=host)
+        proven = verdict.source_proven or source.transport != "UDP"
         if verdict.ok and verdict.match is not None:
+            if proven:
+                self._kernel.bans.logged_in(host, now)
             return needed.admit(candidates[verdict.match])
         challenges = tuple(
             ("Proxy-Authenticate", challenge)
-            for challenge in self._challenger.challenges(needed.algorithms, now, stale=verdict.stale)
+            for challenge in self._challenger.challenges(
+                needed.algorithms, now, stale=verdict.stale, source=host
+            )
         )
         if verdict.outcome is Outcome.NO_CREDENTIALS or verdict.stale:
             self._answers.send(request, source, 407, None, challenges)
@@ -270,6 +301,7 @@ class Gates:
         wrong = verdict.outcome in (Outcome.UNKNOWN_USER, Outcome.WRONG_PASSWORD)
         if wrong and verdict.username is not None and verdict.algorithm is not None:
             refused = needed.refuse(verdict.username, verdict.algorithm)
+            self._kernel.bans.wrong_password(host, verdict.username, now, proven=proven)
         self._refused(request, source, Gate.DIGEST, refused, 407, now, domain, challenges)
         return None
 

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 from sip_config.directory import Directory
 from sip_config.networks import packed
+from voice.edge.core.bans import Bans
 from voice.edge.core.doors import INSIDE, Door, Doors, NoDoor
 from voice.edge.core.gateway_health import GatewayHealth
 from voice.edge.core.gateway_places import GatewayPlaces
@@ -87,10 +88,21 @@ class Kernel:
         self.gateway_health = GatewayHealth(journal)
         self.gateway_places = GatewayPlaces()
         self.gateway_sources = GatewaySources(settings.seal_key)
+        self.bans = Bans(settings.bans, self.is_named)
         self.alarms: Deadlines[Alarm] = Deadlines()
         self.peers = Peers(doors)
         self.pop_hosts: frozenset[str] = frozenset()
         """Addresses of the edges of other POPs."""
+
+    def is_named(self, host: str) -> bool:
+        """Whether the configuration names this source: in an access control list, as a gateway or a POP."""
+        return self.directory().names(host) or self.gateway_sources.knows(host) or host in self.pop_hosts
+
+    def is_known(self, host: str, now: float) -> bool:
+        """Whether a source is spared what strangers meet: it is named, or proved a password lately."""
+        if self.bans.is_trusted(host, now):
+            return True
+        return not self.settings.bans.include_named and self.is_named(host)
 
     def door_of(self, flow: Flow) -> Door:
         return self.doors.all[flow.local]

@@ -31,6 +31,7 @@ from voice.edge.core.pops import HERE, Choice
 from voice.edge.core.relay import Relay, check_dialog, relay_ack
 from voice.edge.core.relay_token import HEADER, NotRelayed
 from voice.edge.core.routeset import NotSealed, routes_beyond
+from voice.edge.core.scanners import KNOWN_SCANNER, caught
 from voice.edge.core.screening import (
     DRAINING,
     NO_SEALED_ROUTE,
@@ -255,7 +256,9 @@ class Proxy:
             except SealError:
                 token = None
         verdict = None if method == "ACK" else screened(request, self.kernel.doors)
-        if verdict is not None:
+        if token is None and source.local != INSIDE and caught(self.kernel, request, source, now):
+            self._answers.record(request, source, KNOWN_SCANNER, now)
+        elif verdict is not None:
             self._answers.refuse(request, source, verdict, now)
         elif token is not None:
             self._in_dialog(arrived, token, source, now)
@@ -271,6 +274,8 @@ class Proxy:
         elif method == "OPTIONS":
             self._answers.send(request, source, 200, None, _CAPABILITIES)
         else:
+            if self.kernel.directory().domain_for_host(uri.host) is None:
+                self.kernel.bans.unknown_domain(source.host, now, proven=source.transport != "UDP")
             self._answers.refuse(request, source, method_not_allowed(method), now)
 
     def _new_invite(self, arrived: RequestArrived, source: Flow, now: float) -> None:

@@ -1,21 +1,33 @@
-"""The first gates: is this source banned, and could anything admit it at all.
+"""The first gates: is this source banned or too fast, and could anything admit it at all.
 
 Asked for every packet from outside, before it is parsed, so a refusal costs next to nothing and the
-sender learns nothing: no answer, one record.
+sender learns nothing: no answer, one record.  Requests of calls that were let in, which a seal of ours says,
+pass all of them.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from voice.edge.core.answers import Answers, Verdict
+from voice.edge.core.bans import MEANING, Ban, BanReason, ban_key
 from voice.edge.core.kernel import Kernel
+from voice.edge.core.pace import Pace
 from voice.edge.seal import MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, SealError
 from voice.records import Gate
 from voice.sip.flow import Flow
 
 RULE: Final = "no access control list admits the address"
-_MAX_PEERS: Final = 65_536
+MOST_PACED: Final = 65_536
+"""Sources whose pace is known; a flood from more is not slowed down here."""
+_BANNED: Final = {
+    BanReason.SCANNER: "banned-scanner",
+    BanReason.UNKNOWN_DOMAINS: "banned-unknown-domains",
+    BanReason.WRONG_PASSWORDS: "banned-wrong-passwords",
+    BanReason.FLOOD: "banned-flood",
+    BanReason.OPERATOR: "banned-operator",
+}
 
 
 class Sources:
@@ -24,39 +36,83 @@ class Sources:
     def __init__(self, kernel: Kernel, answers: Answers) -> None:
         self._kernel = kernel
         self._answers = answers
-        self.peers: dict[str, float] = {}
-        """Addresses that requests went to, and when the last did."""
+        rules = kernel.settings.bans
+        self._pace = Pace(rate=rules.requests_per_second, burst=rules.request_burst, most=MOST_PACED)
 
     def welcome(self, data: bytes, source: Flow, now: float) -> bool:
         """Whether the packet may be looked at."""
         kernel = self._kernel
+        host = source.host
         if data[:8] == b"SIP/2.0 ":
             # Of a flow of ours, or nothing: strangers' responses are not even refusals.
-            if kernel.layer.talks_to(source.host) or source.host in kernel.pop_hosts:
+            if kernel.layer.talks_to(host) or host in kernel.pop_hosts:
                 return True
-        elif (
-            source.host in kernel.pop_hosts
-            or kernel.directory().could_admit(source.host)
-            or (
-                source.secure
-                and kernel.directory().could_admit(source.host, certified=bool(kernel.names(source)))
+        elif (ban := kernel.bans.of(host, source.transport, now)) is not None:
+            return self._is_vouched_for(data, now) or self._banned(ban, source, now)
+        elif self._could_be_admitted(source):
+            return (
+                kernel.is_known(host, now)
+                or self._pace.allows(ban_key(host), now)
+                or self._is_vouched_for(data, now)
+                or self._too_fast(source, now)
             )
-            or kernel.gateway_sources.knows(source.host)
-            or kernel.gateway_sources.marked(data)
-            or self._is_sealed(data, now)
-        ):
+        elif self._is_vouched_for(data, now):
             return True
-        if not kernel.refusals.again(source.host, Gate.SOURCE, RULE):
+        if not kernel.refusals.again(host, Gate.SOURCE, RULE):
             verdict = Verdict(
                 status=0,
                 gate=Gate.SOURCE,
                 cause="source-unknown",
                 rule=RULE,
-                remedy=f"Nothing admits packets from {source.host}: add the address to an access control "
+                remedy=f"Nothing admits packets from {host}: add the address to an access control "
                 "list of a domain, or attach a list that has SIP accounts and no networks.",
             )
             self._answers.record(None, source, verdict, now)
         return False
+
+    def _banned(self, ban: Ban, source: Flow, now: float) -> bool:
+        rule = f"banned: {ban.reason}"
+        if not self._kernel.refusals.again(source.host, Gate.BAN, rule):
+            until = datetime.fromtimestamp(ban.until, UTC).isoformat(" ", "seconds")
+            verdict = Verdict(
+                status=0,
+                gate=Gate.BAN,
+                cause=_BANNED[ban.reason],
+                rule=rule,
+                remedy=f"{ban.address} is banned until {until}, because {MEANING[ban.reason]}: release it "
+                f"with trunkflow bans release {ban.address}, or name the address in an access control list.",
+            )
+            self._answers.record(None, source, verdict, now)
+        return False
+
+    def _too_fast(self, source: Flow, now: float) -> bool:
+        rule = f"{self._pace.rate:g} requests per second of a source"
+        self._kernel.bans.too_fast(source.host, now, proven=source.transport != "UDP")
+        if not self._kernel.refusals.again(source.host, Gate.BAN, rule):
+            verdict = Verdict(
+                status=0,
+                gate=Gate.BAN,
+                cause="source-too-fast",
+                rule=rule,
+                remedy=f"{source.host} sent more than {rule} that has not logged in: name the address in an "
+                "access control list, log in, or raise requests_per_second in [node.bans].",
+            )
+            self._answers.record(None, source, verdict, now)
+        return False
+
+    def _could_be_admitted(self, source: Flow) -> bool:
+        kernel = self._kernel
+        directory = kernel.directory()
+        return (
+            source.host in kernel.pop_hosts
+            or directory.could_admit(source.host)
+            or (source.secure and directory.could_admit(source.host, certified=bool(kernel.names(source))))
+            or kernel.gateway_sources.knows(source.host)
+        )
+
+    def _is_vouched_for(self, data: bytes, now: float) -> bool:
+        """Whether the Request-URI carries what only those know whom we told: wherever they call from."""
+        return self._kernel.gateway_sources.marked(data) or self._is_sealed(data, now)
 
     def _is_sealed(self, data: bytes, now: float) -> bool:
         """Whether the request line carries a token of ours: then the request is in a call that was let in."""
