@@ -20,6 +20,7 @@ from sip_config.model import (
     Gateway,
     Number,
     SipAccount,
+    SrtpPolicy,
 )
 from voice.edge.core.doors import INSIDE, Door, Doors
 from voice.edge.core.proxy import Proxy
@@ -61,6 +62,7 @@ def directory(
     numbers: Sequence[Number] = (),
     callflows: Sequence[Callflow] = (),
     callflow_id: str | None = None,
+    srtp: SrtpPolicy = SrtpPolicy.OPTIONAL,
 ) -> Directory:
     """One account with one domain and one ACL."""
     acl = Acl(
@@ -79,6 +81,7 @@ def directory(
         label="acme",
         acl_ids=(acl.id,),
         callflow_id=callflow_id,
+        srtp=srtp,
     )
     return Directory(
         base_domain=BASE,

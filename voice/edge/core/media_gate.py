@@ -63,7 +63,7 @@ def refusal(request: Request, policy: SrtpPolicy, owner: str, host: str) -> Medi
     if broken is None:
         return None
     remedy = f"{owner[0].upper()}{owner[1:]} {_REMEDIES[broken.cause]}"
-    return _refused(broken.cause, f"{owner}: srtp {policy}", f"{remedy} ({broken.says}.)", broken, host)
+    return _refused(f"{owner}: srtp {policy}", f"{remedy} ({broken.says}.)", broken, host)
 
 
 def change_refused(request: Request, sides: Sides, *, from_caller: bool, host: str) -> MediaRefused | None:
@@ -76,18 +76,18 @@ def change_refused(request: Request, sides: Sides, *, from_caller: bool, host: s
         f"The sound of a running call stays as its trunk wants it ({broken.says}): let the PBX keep to one "
         "profile during a call, or set srtp of the domain or gateway to optional."
     )
-    return _refused(broken.cause, rule, remedy, broken, host)
+    return _refused(rule, remedy, broken, host)
 
 
 def without_gateway(gateways: Iterable[Gateway], host: str) -> MediaRefused:
     """The refusal of an offer that no gateway takes, for each has another policy."""
     names = ", ".join(f"{gateway.name} ({gateway.srtp})" for gateway in gateways)
-    broken = Breach("srtp-gateways", "no gateway takes what was offered", 302)
+    broken = Breach(cause="srtp-gateways", says="no gateway takes what was offered", warning=302)
     remedy = (
         f"No gateway for this number takes the sound as it was offered: {names}. Offer RTP/SAVP with "
         "a=crypto where srtp is required, RTP/AVP where it is forbidden, or set a gateway to optional."
     )
-    return _refused(broken.cause, f"srtp of gateways {names}", remedy, broken, host)
+    return _refused(f"srtp of gateways {names}", remedy, broken, host)
 
 
 def taking(request: Request, policy: SrtpPolicy, gateways: Sequence[Gateway]) -> tuple[Gateway, ...]:
@@ -97,6 +97,6 @@ def taking(request: Request, policy: SrtpPolicy, gateways: Sequence[Gateway]) ->
     return tuple(one for one in gateways if fits[one.srtp])
 
 
-def _refused(cause: str, rule: str, remedy: str, broken: Breach, host: str) -> MediaRefused:
+def _refused(rule: str, remedy: str, broken: Breach, host: str) -> MediaRefused:
     warning = f'{broken.warning} {host} "{broken.says}"'
-    return MediaRefused(Refused(cause=cause, rule=rule, remedy=remedy), (("Warning", warning),))
+    return MediaRefused(Refused(cause=broken.cause, rule=rule, remedy=remedy), (("Warning", warning),))

@@ -24,7 +24,6 @@ _OFFERING: Final = frozenset(("INVITE", "UPDATE", "PRACK"))
 """Methods that may bring an offer (RFC 6337 section 2.1); the body of an ACK is an answer."""
 _ANSWERED: Final = frozenset(("INVITE", "UPDATE"))
 """Those whose offer is answered by a response to the same request, and nowhere else."""
-UNREADABLE: Final = "sdp-unreadable"
 
 
 class Exchange:
@@ -74,7 +73,7 @@ class Exchange:
             if self._late:
                 return _unfit(body, self._answerer, self._offerer, raising=False)
         except SdpFault as fault:
-            return Breach(UNREADABLE, str(fault), 399)
+            return _unreadable(str(fault))
         return None
 
 
@@ -93,12 +92,16 @@ def offer_breach(request: Request, sides: Sides, *, from_caller: bool = True) ->
     body = body_of(request)
     if body is None:
         if SrtpPolicy.REQUIRED in sides:
-            return Breach(UNREADABLE, "the body is no plain session description", 399)
+            return _unreadable("the body is no plain session description")
         return None
     try:
         return _unfit(body, offerer, answerer, raising=request.method in _ANSWERED)
     except SdpFault as fault:
-        return Breach(UNREADABLE, str(fault), 399)
+        return _unreadable(str(fault))
+
+
+def _unreadable(says: str) -> Breach:
+    return Breach(cause="sdp-unreadable", says=says, warning=399)
 
 
 def _unfit(body: bytes, offerer: SrtpPolicy, answerer: SrtpPolicy, *, raising: bool) -> Breach | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from sip_config.model import SrtpPolicy
@@ -60,7 +60,7 @@ class SdpFault(Exception):
     """A description that two readers could take for two different things."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Breach:
     """How a description breaks a policy."""
 
@@ -88,10 +88,13 @@ ANYTHING: Final = Sides(SrtpPolicy.OPTIONAL, SrtpPolicy.OPTIONAL)
 
 
 def body_of(message: Request | Response) -> bytes | None:
-    """The description that a message brings; None when it brings none, or something else."""
+    """The description that a message brings; None when it brings none, or something else.
+
+    A body that does not say what it is counts as one: whoever gets it may take it for one.
+    """
     if not message.body:
         return None
-    kind = message.headers.get("content-type") or ""
+    kind = message.headers.get("content-type") or SDP
     if kind.partition(";")[0].strip().lower() != SDP or "content-encoding" in message.headers:
         return None
     return message.body
@@ -123,13 +126,15 @@ def breach(policy: SrtpPolicy, description: Description) -> Breach | None:
         if not stream.wanted:
             continue
         if policy is SrtpPolicy.FORBIDDEN and stream.secure:
-            return Breach("srtp-forbidden", f"{stream.profile} was offered, and only RTP/AVP may be", 302)
+            says = f"{stream.profile} was offered, and only RTP/AVP may be"
+            return Breach(cause="srtp-forbidden", says=says, warning=302)
         if policy is SrtpPolicy.REQUIRED:
             if not stream.secure:
-                return Breach("srtp-required", f"{stream.profile} was offered, and only RTP/SAVP may be", 302)
+                says = f"{stream.profile} was offered, and only RTP/SAVP may be"
+                return Breach(cause="srtp-required", says=says, warning=302)
             if not stream.keys:
                 says = f"{stream.profile} was offered without a usable a=crypto line"
-                return Breach("srtp-without-keys", says, 399)
+                return Breach(cause="srtp-without-keys", says=says, warning=399)
     return None
 
 
@@ -169,15 +174,16 @@ def wrong_answer(policy: SrtpPolicy, offer: Description, answer: Description) ->
     """How an answer breaks its offer, or the policy of whoever gave it; None: it does not."""
     broken = breach(policy, answer)
     if broken is not None:
-        return Breach(broken.cause, broken.says.replace("offered", "answered"), broken.warning)
+        return replace(broken, says=broken.says.replace("offered", "answered"))
     for offered, answered in zip(offer, answer, strict=False):
         if not answered.wanted:
             continue
         if offered.secure != answered.secure:
             says = f"{answered.profile} answers an offer of {offered.profile}"
-            return Breach("srtp-answer-profile", says, 302)
+            return Breach(cause="srtp-answer-profile", says=says, warning=302)
         if answered.secure and not answered.keys and not answered.fingerprint:
-            return Breach("srtp-answer-without-keys", f"{answered.profile} was answered without a key", 399)
+            says = f"{answered.profile} was answered without a key"
+            return Breach(cause="srtp-answer-without-keys", says=says, warning=399)
     return None
 
 
@@ -186,9 +192,8 @@ def _stream(line: bytes, fingerprint: bool) -> Stream:
     if found is None:
         raise SdpFault("an m= line of the session description cannot be read")
     wanted = found[1].strip(b"0") != b""
-    return Stream(
-        profile=found[3].decode("ascii").upper(), wanted=wanted, keys=False, fingerprint=fingerprint
-    )
+    profile = found[2].decode("ascii").upper()
+    return Stream(profile=profile, wanted=wanted, keys=False, fingerprint=fingerprint)
 
 
 def _encrypts(line: bytes) -> bool:
