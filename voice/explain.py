@@ -34,6 +34,10 @@ _ALWAYS: Final = {
 """What a gate that passed a request says when no entry of the configuration decided."""
 
 
+_UNTIL_POP: Final = tuple(Gate)[: tuple(Gate).index(Gate.POP) + 1]
+_OF_CARRIERS: Final = (*_UNTIL_POP, Gate.ROUTE, Gate.MEDIA, Gate.LIMITS, Gate.IDENTITY, Gate.POOL)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateVerdict:
     """What one gate decided about one request."""
@@ -50,7 +54,7 @@ def gates_of_refusal(refusal: Mapping[str, object]) -> tuple[GateVerdict, ...]:
     refusing = Gate(str(refusal["gate"]))
     found = []
     reached = True
-    for gate in Gate:
+    for gate in _order(refusal):
         if gate is refusing:
             found.append(GateVerdict(gate=gate, verdict=REFUSED, entry=str(refusal["rule"])))
             reached = False
@@ -63,7 +67,12 @@ def gates_of_refusal(refusal: Mapping[str, object]) -> tuple[GateVerdict, ...]:
 
 def gates_of_call(call: Mapping[str, object]) -> tuple[GateVerdict, ...]:
     """All gates in order for a call that was let in, as the columns of its record say it."""
-    return tuple(_passed(gate, call) for gate in Gate)
+    return tuple(_passed(gate, call) for gate in _order(call))
+
+
+def _order(facts: Mapping[str, object]) -> tuple[Gate, ...]:
+    """Whose call a carrier delivers follows from what answers its number: so that is asked first."""
+    return tuple(Gate) if facts["domain"] else _OF_CARRIERS
 
 
 def _passed(gate: Gate, facts: Mapping[str, object]) -> GateVerdict:
@@ -75,7 +84,7 @@ def _passed(gate: Gate, facts: Mapping[str, object]) -> GateVerdict:
             entry = f"access control list {acl}"
         case Gate.DIGEST if user:
             entry = f"SIP account {user}"
-        case Gate.DOMAIN | Gate.ACL if not domain:
+        case Gate.DOMAIN | Gate.ACL | Gate.DIGEST | Gate.POP if not domain:
             return GateVerdict(gate=gate, verdict=NOT_ASKED, entry="a gateway delivered the call")
         case Gate.ACL:
             entry = f"an access control list of domain {domain}"

@@ -98,8 +98,7 @@ def test_a_call_of_a_carrier_asked_no_domain() -> None:
     facts = {"gate": "route", "rule": "r", "acl": None, "sip_account": None, "domain": None}
     verdicts = {one.gate: one.verdict for one in gates_of_refusal(facts)}
     assert (verdicts[Gate.DOMAIN], verdicts[Gate.ACL], verdicts[Gate.DIGEST]) == ("not asked",) * 3
-    assert (verdicts[Gate.LIMITS], verdicts[Gate.ROUTE], verdicts[Gate.POOL]) == (
-        "passed",
-        "refused",
-        "not asked",
-    )
+    assert (verdicts[Gate.REQUEST], verdicts[Gate.ROUTE]) == ("passed", "refused")
+    assert (verdicts[Gate.MEDIA], verdicts[Gate.LIMITS], verdicts[Gate.POOL]) == ("not asked",) * 3
+    facts["gate"] = "limits"
+    assert {one.gate: one.verdict for one in gates_of_refusal(facts)}[Gate.ROUTE] == "passed"

@@ -180,7 +180,7 @@ def _() -> tuple[World, Agent]:
     return world, pbx
 
 
-@scene("draining", Gate.POOL, 503, "being stopped")
+@scene("draining", Gate.REQUEST, 503, "being stopped")
 def _() -> tuple[World, Agent]:
     world, pbx = trunk()
     world.proxy.draining = True

@@ -18,7 +18,7 @@ _MAX_OPTIONS: Final = 16
 
 DRAINING: Final = Verdict(
     status=503,
-    gate=Gate.POOL,
+    gate=Gate.REQUEST,
     cause="draining",
     rule="draining",
     remedy="The node is being stopped: call again in a moment, or by another POP.",
