@@ -97,7 +97,15 @@ URIS = st.from_regex(r"\Asip:[a-z0-9+]{0,40}@[a-z0-9.]{1,60}\Z")
 
 LINES = st.none() | st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), min_size=1)
 GUISES = st.just(PLAIN) | st.builds(
-    Guise, st.booleans(), st.booleans(), st.sampled_from(Privacy), LINES, LINES, LINES
+    Guise,
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(Privacy),
+    LINES,
+    LINES,
+    LINES,
+    st.just(()) | st.lists(URIS, min_size=1).map(tuple),
+    st.booleans(),
 )
 
 

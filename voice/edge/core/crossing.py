@@ -14,6 +14,7 @@ from typing import Final
 from voice.edge.core.doors import Door
 from voice.edge.core.guise import Guise, dressed
 from voice.edge.core.loops import loop_hash
+from voice.edge.core.nameless_sdp import nameless
 from voice.edge.core.peers import Peers
 from voice.edge.core.routeset import routes_hash
 from voice.edge.core.sdp_exchange import Exchange, exchange
@@ -147,7 +148,7 @@ class Passage:
         self.cseq_delta = cseq_delta
         self.shown = shown
         """URIs in From and To as the next hop sees them; None: as they came."""
-        self.guise = guise
+        self.guise = guise.behind(crossing.record_routes) if crossing.initial else guise
         self.sides = sides
         """What each side of the call says of SRTP."""
         self.exchange: Exchange | None = None
@@ -180,13 +181,13 @@ class Passage:
         )
         first += added
         changes["route"] = None
-        if self.guise.call_id is not None:
+        if self.guise.masked:
             changes["call-id"] = self._call_id_below
         if hops is None:
             first.append(("max-forwards", str(DEFAULT_MAX_FORWARDS)))
         else:
             changes["max-forwards"] = str(hops - 1)
-        if not down.inside and (crossing.up.inside or self._hides_ways):
+        if not down.inside and (crossing.up.inside or self._hides_caller):
             changes["via"] = None
         if self.shown is not None:
             changes["from"] = _with_uri(crossing.from_, self.shown[0])
@@ -200,7 +201,9 @@ class Passage:
             scheme = "sips" if uri.startswith("sips:") else "sip"
             changes["contact"] = f"<{down.uri(self._tokens.dialog(token, now), scheme=scheme)}>"
             if crossing.initial:
-                following = routes_hash(crossing.record_routes)
+                if self.guise.routes:
+                    changes["record-route"] = None
+                following = b"" if self.guise.routes else routes_hash(crossing.record_routes)
                 ours = down.uri(self._tokens.route(following, now), ";lr", scheme=scheme)
                 self._record_route = f"<{ours}>"
                 first.append(("record-route", self._record_route))
@@ -211,6 +214,8 @@ class Passage:
             headers.add(name, value)
         self.exchange = exchange(original, self.sides, from_caller=crossing.from_caller)
         body = original.body if self.exchange is None else self.exchange.body
+        if self._hides_caller:
+            body = nameless(body)
         return Request(crossing.method, uri, headers, body), branch
 
     def backward(self, response: Response, source: Flow, now: float) -> Response:
@@ -225,7 +230,7 @@ class Passage:
             host=crossing.up.host,
         )
         changes["via"] = None
-        if self.guise.call_id is not None:
+        if self.guise.masked:
             changes["call-id"] = crossing.sip_call_id
         if self.shown is not None:
             changes["from"] = crossing.from_text
@@ -240,6 +245,8 @@ class Passage:
             changes["record-route"] = self._upstream_record_route(response, now)
         rewritten = headers.rewritten([*(("via", via) for via in crossing.vias), *added], changes)
         body = response.body if self.exchange is None else self.exchange.backward(response)
+        if self.guise.masked and not crossing.from_caller:
+            body = nameless(body)
         return Response(response.status, response.reason, rewritten, body)
 
     @property
@@ -251,9 +258,9 @@ class Passage:
         return self._tokens.alias(crossing.sip_call_id) if crossing.from_caller else hidden
 
     @property
-    def _hides_ways(self) -> bool:
-        """Whether the next hop must not see by which hosts the caller's request came."""
-        return self.guise.call_id is not None and self._crossing.from_caller
+    def _hides_caller(self) -> bool:
+        """Whether the request is that of a caller who leaves no traces."""
+        return self.guise.masked and self._crossing.from_caller
 
     def _shifted_rack(self, text: str) -> str:
         """RAck names the INVITE by its CSeq number (RFC 3262 section 7.2)."""
@@ -328,7 +335,8 @@ class Passage:
         beyond = [address.uri for address in response.record_routes[:at]] if at else []
         token = self._tokens.route(routes_hash(beyond[::-1]), now)
         ours = f"<{self._crossing.up.uri(token, ';lr', scheme=self._crossing.scheme)}>"
-        changed = ", ".join([*values[:at], ours, *values[at + 1 :]])
+        hidden = [f"<{route}>" for route in self.guise.routes]
+        changed = ", ".join([*values[:at], ours, *values[at + 1 :], *hidden])
         self._upstream = values, changed
         return changed
 

@@ -118,7 +118,7 @@ class Dials:
             withheld=plan.withheld,
         )
         targets = [
-            _refused(text, caller)
+            _refused(text, plan.caller_id)
             if isinstance(caller, Refused)
             else self._target(text, plan, directory, caller, policy.country, now)
             for text in plan.targets
@@ -166,8 +166,11 @@ class Dials:
         )
 
 
-def _refused(text: str, refused: Refused) -> Target:
-    return Target(name=printable(text[:128]), problem=Final.local(403, printable(refused.remedy[:120])))
+def _refused(text: str, caller_id: str) -> Target:
+    shown = printable(caller_id[:64])
+    return Target(
+        name=printable(text[:128]), problem=Final.local(403, f"The account may not be known by {shown}")
+    )
 
 
 def _is_uri(target: str) -> bool:

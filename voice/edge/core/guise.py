@@ -19,8 +19,10 @@ _CALLER_TRUSTED: Final = 0x100
 _CALLEE_TRUSTED: Final = 0x200
 _MASKED: Final = 0x400
 _UNTOUCHED: Final = 0x800
-GUISE_LINES: Final = 4
+GUISE_LINES: Final = 5
 """Of `Guise.pack`."""
+
+MAX_HIDDEN_ROUTE_CHARS: Final = 256
 
 _NEEDED: Final = frozenset(
     (
@@ -91,8 +93,21 @@ class Guise(NamedTuple):
     display: str | None = None
     call_id: str | None = None
     """As the caller's side knows it, where the callee's side knows another: it may name the caller's host."""
+    routes: tuple[str, ...] = ()
+    """By which the caller's side is reached, where the callee's side may not see them either."""
     untouched: bool = False
     """Another edge of ours is the callee's side: it is told all that the caller claims, and judges it."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether the callee's side sees nothing of where the caller's messages come from."""
+        return self.call_id is not None
+
+    def behind(self, routes: Sequence[str]) -> Guise:
+        """The same for a call that came along these routes; those that fit no token cannot be hidden."""
+        if not self.masked or sum(map(len, routes)) > MAX_HIDDEN_ROUTE_CHARS:
+            return self
+        return self._replace(routes=tuple(routes))
 
     def pack(self) -> str:
         """As it stands in a token; no part holds a line feed."""
@@ -103,11 +118,12 @@ class Guise(NamedTuple):
             | (self.call_id is not None) * _MASKED
             | self.untouched * _UNTOUCHED
         )
-        return f"{flags:x}\n{self.asserted or ''}\n{self.display or ''}\n{self.call_id or ''}"
+        lines = (self.asserted or "", self.display or "", self.call_id or "", " ".join(self.routes))
+        return "\n".join((f"{flags:x}", *lines))
 
     @classmethod
     def unpack(cls, lines: Sequence[str]) -> Guise:
-        written, asserted, display, call_id = lines
+        written, asserted, display, call_id, routes = lines
         flags = int(written, 16)
         return cls(
             flags & _CALLER_TRUSTED != 0,
@@ -116,6 +132,7 @@ class Guise(NamedTuple):
             asserted or None,
             display or None,
             call_id if flags & _MASKED else None,
+            tuple(routes.split(" ")) if routes else (),
             flags & _UNTOUCHED != 0,
         )
 

@@ -136,7 +136,8 @@ def caller_from_customer(
     believed = next((claim for claim in claims if allowed(claim)), None)
     named = None if presented is None or presented.written == login else presented
     if believed is None and named is not None and allowed(named):
-        believed = named
+        # The name beside it is whatever the telephone was given.
+        believed = named._replace(display=None)
     if policy.others is OtherCallers.REFUSE:
         if claims and believed not in claims:
             return _refused(claims[0], "asserted", cause="identity-not-allowed")
@@ -235,8 +236,8 @@ def _refused(claim: Claim, source: str, *, cause: str) -> Refused:
     return Refused(
         cause=cause,
         rule=f"caller id {source}",
-        remedy=f"The account may not be known by {shown}, which is {source}: let the PBX send one of the "
-        "account's numbers, or add this one to the verified numbers or ranges of the account.",
+        remedy=f"The account may not be known by {shown}, which is {source}: show one of the account's "
+        "numbers, or add this one to the verified numbers or ranges of the account.",
     )
 
 

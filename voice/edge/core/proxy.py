@@ -329,6 +329,8 @@ class Proxy:
         try:
             check_dialog(token, request)
             routes = routes_beyond(request, kernel.tokens, kernel.doors, now)
+            if not token.from_caller:
+                routes += token.guise.routes
         except NotSealed as fault:
             self._answers.refuse(request, source, not_sealed(str(fault)), now)
             return
