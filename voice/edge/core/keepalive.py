@@ -38,6 +38,7 @@ class Keepalive:
         self._alarm = Alarm(kernel, self._ask)
         self._errand: Errand | None = None
         self._asked = 0.0
+        self._call_id = self._tag = ""
 
     def start(self, now: float) -> None:
         seconds = self._gateway.options.keepalive_seconds
@@ -53,6 +54,7 @@ class Keepalive:
     def _ask(self, now: float) -> None:
         gateway = self._gateway
         self._asked = now
+        self._call_id, self._tag = new_id(), os.urandom(6).hex()
         self._errand = Errand(self._kernel, gateway, self._request, gateway.attempt_seconds, self._answered)
         self._errand.begin(gateway_uri(gateway), now)
 
@@ -60,9 +62,9 @@ class Keepalive:
         uri = str(gateway_uri(self._gateway))
         fields = (
             ("Max-Forwards", INITIAL_MAX_FORWARDS),
-            ("From", f"<sip:{door.host}>;tag={os.urandom(6).hex()}"),
+            ("From", f"<sip:{door.host}>;tag={self._tag}"),
             ("To", f"<{uri}>"),
-            ("Call-ID", new_id()),
+            ("Call-ID", self._call_id),
             ("CSeq", f"{1 + later} OPTIONS"),
             ("Accept", "application/sdp"),
         )

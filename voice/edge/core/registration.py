@@ -71,7 +71,7 @@ class Registration:
         self._kernel = kernel
         self._gateway = gateway
         self._dice = dice
-        self._call_id = new_id()
+        self._call_id, self._tag = new_id(), os.urandom(6).hex()
         self._cseq = 0
         self._seconds = gateway.options.register_seconds
         self._failures = 0
@@ -139,7 +139,7 @@ class Registration:
         self._contact = door.uri(self._user, f";{MARK}={self._mark}")
         fields = (
             ("Max-Forwards", INITIAL_MAX_FORWARDS),
-            ("From", f"<{self._record}>;tag={os.urandom(6).hex()}"),
+            ("From", f"<{self._record}>;tag={self._tag}"),
             ("To", f"<{self._record}>"),
             ("Call-ID", self._call_id),
             ("CSeq", f"{self._cseq} REGISTER"),
