@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from sip_config.gateway_options import PLAIN_CARRIER, GatewayOptions
+from sip_config.identity_policy import IdentityPolicy
 from sip_config.model import Transport
 from tests.e2e.node import free_port
 from tests.edge.sockets import address, running
@@ -18,6 +20,7 @@ from voice.records import CallEnded, CallStarted, CallStatus, Record
 pytestmark = pytest.mark.peer
 
 CALLS = 10
+CALLER = "+31201111111"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +54,15 @@ async def trunk_calls(
     far: Transport = Transport.UDP,
     mode: str = "u1",
     values: Mapping[str, str] = DEFAULTS,
+    options: GatewayOptions = PLAIN_CARRIER,
 ) -> Ran:
     """Places calls from one sipp to another through an edge of its own."""
     port = free_port()
     config = directory(
-        account=an_account(),
+        account=replace(an_account(), identity=IdentityPolicy(verified=(CALLER,))),
         networks=("127.0.0.0/8",),
         users={"pbx": "secret"},
-        gateways=[gateway(host="127.0.0.1", port=port, transport=far)],
+        gateways=[gateway(host="127.0.0.1", port=port, transport=far, options=options)],
     )
     who = caller_arguments(NUMBER, DOMAIN, "pbx", "secret")
     far_mode = "t1" if far is Transport.TCP else "u1"
@@ -95,3 +99,38 @@ async def test_calls_with_hold_and_resume(near: Transport, far: Transport, mode:
     more = ["-max_socket", "100"]
     ran = await trunk_calls(tmp_path, "trunk_call", "carrier", *more, near=near, far=far, mode=mode)
     ran.check()
+
+
+CLAIMS = f"""P-Asserted-Identity: "Bob" <sip:{CALLER}@pbx.example>
+      P-Asserted-Identity: <tel:{CALLER}>
+      Diversion: <tel:{CALLER}>;reason=no-answer
+      User-Agent: Bob's PBX
+      Subject: Bob calls
+      Privacy: user"""
+
+
+async def test_an_identity_stays_in_every_message_that_a_trusted_carrier_gets(tmp_path: Path) -> None:
+    values = {**DEFAULTS, "HEADERS": CLAIMS}
+    options = GatewayOptions(trusted=True)
+    ran = await trunk_calls(tmp_path, "trunk_call", "carrier", values=values, options=options)
+    ran.check()
+    for method, count in (("INVITE", 3), ("ACK", 3), ("BYE", 1)):
+        requests = ran.far.received(method)
+        assert len(requests) == count * CALLS
+        for request in requests:
+            assert f'P-Asserted-Identity: "Bob" <sip:{CALLER}@' in request, request
+            assert f"P-Asserted-Identity: <tel:{CALLER}>" in request, request
+            assert "Privacy: user" in request, request
+    started = [record for record in ran.records if isinstance(record, CallStarted)]
+    assert {record.source for record in started} == {CALLER}
+
+
+async def test_a_plain_carrier_gets_no_trace_of_a_caller_that_leaves_none(tmp_path: Path) -> None:
+    ran = await trunk_calls(tmp_path, "trunk_call", "carrier", values={**DEFAULTS, "HEADERS": CLAIMS})
+    ran.check()
+    assert len(ran.far.received("INVITE")) == 3 * CALLS
+    seen = ran.far.messages.lower()
+    for trace in ("bob", CALLER[1:], "asserted", "diversion", "o=pbx", "pbx@", "privacy"):
+        assert trace not in seen
+    started = [record for record in ran.records if isinstance(record, CallStarted)]
+    assert {record.source for record in started} == {CALLER}

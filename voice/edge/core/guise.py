@@ -7,10 +7,11 @@ identity where it may be seen (RFC 3325), and shows nothing of the caller where 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
-from voice.edge.core.identity import Caller, Privacy, privacy_of
+from voice.edge.core.identity import Caller, Privacy, privacy_of, sum_of
 from voice.sip.headers import Headers
 from voice.sip.params import quote
 from voice.sip.uri import escape_user
@@ -159,6 +160,8 @@ def guise_of(
     when it is to be hidden from a callee's side that the caller does not want to be traced by.
     """
     told = callee_trusted or caller.privacy.public
+    if not (told or caller_trusted or caller.privacy):
+        return PLAIN
     return Guise(
         caller_trusted,
         callee_trusted,
@@ -177,6 +180,8 @@ def dressed(
     `from_caller`: the message is the caller's, be it a request or a response.  `host`: by which the edge
     is known where the message goes.
     """
+    if guise is PLAIN and not from_inside and not to_inside and "privacy" not in headers:
+        return _TOLD_NOTHING.copy(), []
     if guise.untouched:
         return {}, []
     if from_caller:
@@ -189,9 +194,7 @@ def dressed(
     added: list[tuple[str, str]] = []
     privacy = known
     if "privacy" in headers:
-        privacy |= privacy_of(headers)
-        if privacy != Privacy.NONE:
-            privacy &= ~Privacy.NONE
+        privacy = sum_of(privacy, privacy_of(headers))
     if from_caller and guise.asserted is not None:
         changes["p-asserted-identity"] = None
         if told or privacy.public:
@@ -203,23 +206,35 @@ def dressed(
         if privacy:
             if privacy & Privacy.SESSION:
                 # Nobody here can hide where the sound comes from: whoever follows may.
-                added.append(("privacy", str(Privacy.SESSION)))
+                added.append(("privacy", _words(Privacy.SESSION)))
             if privacy.hides_traces:
                 changes |= {key: None for key in _keys(headers) if key not in _NEEDED}
     elif from_caller and known:
         changes["privacy"] = None
-        added.append(("privacy", str(privacy)))
+        added.append(("privacy", _words(privacy)))
     return changes, added
 
 
 _OUTSIDE: Final[Changes] = {"privacy": None, "diversion": None, "history-info": None}
+_TOLD_NOTHING: Final[Changes] = {
+    "p-asserted-identity": None,
+    "p-preferred-identity": None,
+    "remote-party-id": None,
+    **_OUTSIDE,
+}
 
 
-def _assertion(user: str, display: str | None, host: str) -> Iterable[tuple[str, str]]:
+@lru_cache(maxsize=4_096)
+def _assertion(user: str, display: str | None, host: str) -> tuple[tuple[str, str], ...]:
+    """The same for all messages of a call."""
     name = "" if display is None else quote(display) + " "
-    yield "p-asserted-identity", f"{name}<sip:{escape_user(user)}@{host}>"
-    if user.startswith("+"):
-        yield "p-asserted-identity", f"<tel:{user}>"
+    by_sip = "p-asserted-identity", f"{name}<sip:{escape_user(user)}@{host}>"
+    return (by_sip, ("p-asserted-identity", f"<tel:{user}>")) if user.startswith("+") else (by_sip,)
+
+
+@lru_cache(maxsize=256)
+def _words(privacy: Privacy) -> str:
+    return str(privacy)
 
 
 def _keys(headers: Headers) -> set[str]:
