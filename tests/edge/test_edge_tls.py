@@ -12,10 +12,13 @@ import pytest
 
 from sip_config.model import Transport
 from tests.edge.authority import Authority
-from tests.edge.sockets import PATIENCE_SECONDS, address, running, settings
-from tests.edge.test_edge_transports import invite, options, read_message
-from tests.edge.world import DOMAIN, directory, gateway
-from voice.records import CallEnded, CallStatus
+from tests.edge.sockets import PATIENCE_SECONDS, NoSeats, Records, address, running, settings
+from tests.edge.test_edge_transports import closed, invite, options, read_message
+from tests.edge.world import BASE, DOMAIN, directory, gateway
+from voice.edge.server import Edge
+from voice.edge.settings import StreamLimits
+from voice.edge.transports.certificates import CertificateFault
+from voice.records import CallEnded, CallStatus, Event, LegChanged, LegStatus, Refusal
 from voice.sip.message import Request, Response
 from voice.sip.respond import make_response
 
@@ -143,3 +146,284 @@ def in_dialog(method: str, answer: Response) -> bytes:
         f"Call-ID: {answer.call_id}\r\nCSeq: {1 if method == 'ACK' else 2} {method}\r\n"
         "Content-Length: 0\r\n\r\n"
     ).encode()
+
+
+# -- who we are ------------------------------------------------------------------------------------
+
+
+def shown_names(writer: asyncio.StreamWriter) -> set[str]:
+    certificate = writer.get_extra_info("peercert")
+    return {value for _, value in certificate["subjectAltName"]}
+
+
+async def test_each_domain_has_its_certificate(authority: Authority) -> None:
+    authority.issue("more/acme.pem", DOMAIN, f"acme.eu1.{BASE}")
+    authority.issue("more/others.pem", f"*.other.{BASE}")
+    usual = authority.issue("edge.pem", BASE, f"*.{BASE}")
+    chosen = settings(tls=authority.settings(usual, folder=usual.parent / "more"))
+    async with running(LOOPBACK, chosen) as (edge, _):
+        where = address(edge, "TLS")
+        for name, expected in (
+            (DOMAIN, {DOMAIN, f"acme.eu1.{BASE}"}),
+            (DOMAIN.upper(), {DOMAIN, f"acme.eu1.{BASE}"}),
+            (f"x.other.{BASE}", {f"*.other.{BASE}"}),
+            (f"third.{BASE}", {BASE, f"*.{BASE}"}),
+        ):
+            async with connected(where, authority.client(), name) as (_, writer):
+                assert shown_names(writer) == expected, name
+
+
+async def test_a_renewed_certificate_is_used_and_connections_stay(authority: Authority) -> None:
+    usual = authority.issue("edge.pem", BASE)
+    chosen = settings(tls=authority.settings(usual, watch_seconds=0.02))
+    async with running(LOOPBACK, chosen) as (edge, records):
+        where = address(edge, "TLS")
+        async with connected(where, authority.client(), BASE) as (reader, writer):
+            authority.issue("edge.pem", DOMAIN)
+            assert (await records.first(Event)).kind == "certificates-renewed"
+            async with connected(where, authority.client(), DOMAIN) as (_, other):
+                assert shown_names(other) == {DOMAIN}
+            writer.write(options("TLS"))
+            assert await status(reader) == 200
+
+
+async def test_a_bad_certificate_is_said_and_the_one_before_stays(authority: Authority) -> None:
+    usual = authority.issue("edge.pem", BASE)
+    async with running(LOOPBACK, settings(tls=authority.settings(usual, watch_seconds=0.02))) as (
+        edge,
+        records,
+    ):
+        usual.write_text("nothing")
+        event = await records.first(Event)
+        assert event.kind == "certificates-refused"
+        assert str(usual) in event.detail
+        async with connected(address(edge, "TLS"), authority.client(), BASE) as (_, writer):
+            assert shown_names(writer) == {BASE}
+        authority.issue("edge.pem", DOMAIN)
+        edge.reload_certificates()
+        async with connected(address(edge, "TLS"), authority.client(), DOMAIN) as (_, writer):
+            assert shown_names(writer) == {DOMAIN}
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("missing.pem", "cannot be read"),
+        ("other.pem", "cannot be used with the key"),
+    ],
+)
+async def test_an_edge_without_its_certificate_does_not_start(
+    authority: Authority, damage: str, says: str
+) -> None:
+    usual = authority.issue("edge.pem", BASE)
+    authority.issue("other.pem", BASE)
+    with pytest.raises(CertificateFault, match=says):
+        Edge(
+            settings(tls=authority.settings(usual, private_key=usual.parent / damage)),
+            lambda: LOOPBACK, NoSeats(), Records(),
+        )  # fmt: skip
+
+
+async def test_old_versions_and_weak_ciphers_are_not_spoken(authority: Authority) -> None:
+    usual = authority.issue("edge.pem", BASE)
+    async with running(LOOPBACK, settings(tls=authority.settings(usual, minimum_version="1.3"))) as (
+        edge,
+        records,
+    ):
+        old = authority.client()
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            async with connected(address(edge, "TLS"), old, BASE):
+                pass
+        refusal = await records.first(Refusal)
+        assert (refusal.gate, refusal.cause) == ("source", "tls-failed")
+    weak = authority.client()
+    weak.maximum_version = ssl.TLSVersion.TLSv1_2
+    weak.set_ciphers("ECDHE-ECDSA-AES128-SHA")
+    async with running(LOOPBACK, settings(tls=authority.settings(usual))) as (edge, _):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            async with connected(address(edge, "TLS"), weak, BASE):
+                pass
+
+
+# -- who they are ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("pbx.acme.example",), 200),
+        (("other.example", "pbx.acme.example"), 200),
+        (("sip:pbx.acme.example",), 200),
+        (("sip:other.example", "pbx.acme.example"), 403),
+        (("sip:joe@pbx.acme.example",), 403),
+        (("*.acme.example",), 403),
+        ((), 403),
+    ],
+    ids=["name", "one of two", "SIP URI", "SIP URI before DNS", "a user's", "wildcard", "none"],
+)
+async def test_a_list_asks_for_a_certificate(
+    authority: Authority, names: tuple[str, ...], expected: int
+) -> None:
+    shown = authority.issue("pbx.pem", *names) if names else None
+    config = directory(networks=("127.0.0.0/8",), certificates=("pbx.acme.example",), gateways=[gateway()])
+    chosen = settings(
+        tls=authority.settings(authority.issue("edge.pem", DOMAIN), client_authorities=authority.file)
+    )
+    async with (
+        running(config, chosen) as (edge, records),
+        connected(address(edge, "TLS"), authority.client(shown), DOMAIN) as (reader, writer),
+    ):
+        writer.write(invite("TLS", 5061))
+        if expected == 200:
+            assert await status(reader) == 100
+        else:
+            assert await status(reader) == 403
+            assert (await records.first(Refusal)).cause == "acl-certificates"
+
+
+async def test_a_certificate_of_an_unknown_authority_gets_no_further(
+    authority: Authority, tmp_path: Path
+) -> None:
+    foreign = Authority(tmp_path / "foreign", "foreign").issue("pbx.pem", "pbx.acme.example")
+    chosen = settings(
+        tls=authority.settings(authority.issue("edge.pem", DOMAIN), client_authorities=authority.file)
+    )
+    async with running(LOOPBACK, chosen) as (edge, records):
+        context = authority.client(foreign)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            async with connected(address(edge, "TLS"), context, DOMAIN):
+                pass
+        refusal = await records.first(Refusal)
+        assert refusal.cause == "tls-failed"
+        assert "the client's certificate is not good" in refusal.rule
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "says"),
+    [
+        (("other.example",), 30, "the certificate for 127.0.0.1 is for other.example"),
+        (("127.0.0.1",), -1, "the certificate for 127.0.0.1 is not good: certificate has expired"),
+    ],
+)
+async def test_a_gateway_that_is_not_who_it_should_be_gets_no_call(
+    authority: Authority, names: tuple[str, ...], days: int, says: str
+) -> None:
+    far = authority.server(authority.issue("carrier.pem", *names, days=days))
+    async with carrier(far) as there:
+        config = directory(
+            networks=("127.0.0.0/8",),
+            gateways=[gateway(host="127.0.0.1", port=there.port, transport=Transport.TLS)],
+        )
+        chosen = settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN)))
+        async with (
+            running(config, chosen) as (edge, records),
+            connected(address(edge, "TLS"), authority.client(), DOMAIN) as (reader, writer),
+        ):
+            writer.write(invite("TLS", 5061))
+            assert await status(reader) == 100
+            assert await status(reader) == 500
+            failed = [
+                one for one in records.all if isinstance(one, LegChanged) and one.status is LegStatus.FAILED
+            ]
+            assert says in (failed[0].sip_reason or "")
+        assert there.got.empty()
+
+
+async def test_a_gateway_of_an_unknown_authority_gets_no_call(authority: Authority, tmp_path: Path) -> None:
+    foreign = Authority(tmp_path / "foreign", "foreign")
+    async with carrier(foreign.server(foreign.issue("carrier.pem", "127.0.0.1"))) as there:
+        config = directory(
+            networks=("127.0.0.0/8",),
+            gateways=[gateway(host="127.0.0.1", port=there.port, transport=Transport.TLS)],
+        )
+        chosen = settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN)))
+        async with (
+            running(config, chosen) as (edge, _),
+            connected(address(edge, "TLS"), authority.client(), DOMAIN) as (reader, writer),
+        ):
+            writer.write(invite("TLS", 5061))
+            assert await status(reader) == 100
+            assert await status(reader) == 500
+        assert there.got.empty()
+
+
+# -- what is bounded -------------------------------------------------------------------------------
+
+
+async def test_a_handshake_that_does_not_end_is_closed(authority: Authority) -> None:
+    chosen = settings(
+        tls=authority.settings(authority.issue("edge.pem", DOMAIN)),
+        streams=StreamLimits(handshake_seconds=0.05),
+    )
+    async with running(LOOPBACK, chosen) as (edge, records):
+        silent, silent_writer = await asyncio.open_connection(*address(edge, "TLS"))
+        assert await closed(silent) == b""
+        silent_writer.close()
+        assert (await records.first(Refusal)).cause == "tls-handshake-time"
+
+
+async def test_what_is_no_tls_at_all_is_closed_with_a_record(authority: Authority) -> None:
+    chosen = settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN)))
+    async with running(LOOPBACK, chosen) as (edge, records):
+        reader, writer = await asyncio.open_connection(*address(edge, "TLS"))
+        writer.write(options("TCP"))
+        await closed(reader)
+        writer.close()
+        assert (await records.first(Refusal)).cause == "tls-failed"
+
+
+async def test_strangers_may_not_take_all_places_for_handshakes(authority: Authority) -> None:
+    """Four places: one for addresses that nothing admits, the others for those that may call."""
+    chosen = settings(
+        tls=authority.settings(authority.issue("edge.pem", DOMAIN)), streams=StreamLimits(handshakes=4)
+    )
+    async with running(directory(networks=("10.0.0.0/8",)), chosen) as (edge, records):
+        first = await asyncio.open_connection(*address(edge, "TLS"))
+        second = await asyncio.open_connection(*address(edge, "TLS"))
+        assert await closed(second[0]) == b""
+        assert (await records.first(Refusal)).cause == "tls-handshakes"
+        for _, writer in (first, second):
+            writer.close()
+
+
+@pytest.mark.parametrize("transport", ["TCP", "TLS"])
+async def test_connections_of_one_source_are_bounded_on_record(authority: Authority, transport: str) -> None:
+    chosen = settings(
+        tls=authority.settings(authority.issue("edge.pem", DOMAIN)), streams=StreamLimits(per_source=1)
+    )
+    async with running(LOOPBACK, chosen) as (edge, records):
+        first = await asyncio.open_connection(*address(edge, transport))
+        second = await asyncio.open_connection(*address(edge, transport))
+        assert await closed(second[0]) == b""
+        assert (await records.first(Refusal)).cause == "connections-per-source"
+        for _, writer in (first, second):
+            writer.close()
+
+
+async def test_connections_of_all_sources_are_bounded_on_record() -> None:
+    async with running(LOOPBACK, settings(streams=StreamLimits(total=1))) as (edge, records):
+        first = await asyncio.open_connection(*address(edge, "TCP"))
+        second = await asyncio.open_connection(*address(edge, "TCP"))
+        assert await closed(second[0]) == b""
+        assert (await records.first(Refusal)).cause == "connections-total"
+        for _, writer in (first, second):
+            writer.close()
+
+
+async def test_a_byte_now_and_then_does_not_hold_a_connection() -> None:
+    limits = StreamLimits(first_message_seconds=0.3)
+    async with running(LOOPBACK, settings(streams=limits)) as (edge, _):
+        reader, writer = await asyncio.open_connection(*address(edge, "TCP"))
+
+        async def drip() -> None:
+            for byte in options("TCP") * 10:
+                writer.write(bytes((byte,)))
+                await asyncio.sleep(0.05)
+
+        task = asyncio.create_task(drip())
+        assert await closed(reader) == b""
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        writer.close()

@@ -58,6 +58,7 @@ def directory(
     account: Account | None = None,
     networks: Sequence[str] = ("9.9.9.0/24",),
     users: dict[str, str] | None = None,
+    certificates: Sequence[str] = (),
     gateways: Sequence[Gateway] = (),
     numbers: Sequence[Number] = (),
     callflows: Sequence[Callflow] = (),
@@ -70,6 +71,7 @@ def directory(
         account_id=ACCOUNT,
         name="office",
         networks=tuple(ip_network(network) for network in networks),
+        certificates=tuple(certificates),
         sip_accounts=tuple(
             SipAccount(id=name, username=name, ha1=ha1_for_all(username=name, realm=BASE, password=password))
             for name, password in (users or {}).items()
