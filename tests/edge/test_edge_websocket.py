@@ -1,0 +1,291 @@
+"""SIP over WebSocket (RFC 7118): aiohttp's client and bytes of our own against real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.edge.authority import Authority
+from tests.edge.sockets import PATIENCE_SECONDS, address, received, running, settings, udp_socket
+from tests.edge.test_edge_transports import closed
+from tests.edge.world import BASE, DOMAIN, NUMBER, SDP, directory, gateway
+from voice.edge.server import Edge
+from voice.edge.settings import EdgeSettings, StreamLimits
+from voice.records import CallEnded
+from voice.sip.digest import answer
+from voice.sip.message import Request, Response, parse_message
+from voice.sip.respond import make_response
+
+USER, PASSWORD = "browser", "a secret"
+LOOPBACK = directory(networks=("127.0.0.0/8",))
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "tls")
+
+
+@pytest.fixture
+def chosen(authority: Authority) -> EdgeSettings:
+    return settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN)))
+
+
+@asynccontextmanager
+async def browser(
+    edge: Edge, transport: str, authority: Authority, *, protocols: tuple[str, ...] = ("sip",)
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Connected as a page would be; closed when left."""
+    host, port = address(edge, transport)
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE_SECONDS):
+        scheme = "wss" if transport == "WSS" else "ws"
+        ssl = authority.client() if scheme == "wss" else True
+        async with session.ws_connect(
+            f"{scheme}://{host}:{port}/", protocols=protocols, ssl=ssl, server_hostname=DOMAIN
+        ) as socket:
+            yield socket
+        if scheme == "wss":
+            # aiohttp closes the TLS transport in the background.
+            await asyncio.sleep(0.05)
+
+
+def request(method: str, uri: str, transport: str, *headers: str, body: bytes = b"", **of: str) -> str:
+    """As JsSIP writes it: an invalid host, no Content-Length where there is no body."""
+    lines = [
+        f"{method} {uri} SIP/2.0",
+        f"Via: SIP/2.0/{transport} abc123.invalid;branch=z9hG4bK{of.get('branch', method)}",
+        "Max-Forwards: 69",
+        f"From: <sip:browser@{DOMAIN}>;tag=b",
+        of.get("to") or f"To: <{uri}>",
+        f"Call-ID: {of.get('call_id', 'call')}",
+        f"CSeq: {of.get('cseq', '1')} {method}",
+        "Contact: <sip:x7y@abc123.invalid;transport=ws>",
+        *headers,
+    ]
+    if body:
+        lines += ["Content-Type: application/sdp", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", body.decode()])
+
+
+async def message(socket: aiohttp.ClientWebSocketResponse) -> Request | Response:
+    got = await socket.receive()
+    assert got.type is aiohttp.WSMsgType.TEXT
+    return parse_message(got.data.encode())
+
+
+async def response(socket: aiohttp.ClientWebSocketResponse, status: int) -> Response:
+    got = await message(socket)
+    assert isinstance(got, Response)
+    assert got.status == status
+    return got
+
+
+@pytest.mark.parametrize("transport", ["WS", "WSS"])
+async def test_a_browser_is_answered(transport: str, authority: Authority, chosen: EdgeSettings) -> None:
+    async with running(LOOPBACK, chosen) as (edge, _), browser(edge, transport, authority) as socket:
+        assert socket.protocol == "sip"
+        await socket.send_str(request("OPTIONS", f"sip:{BASE}", transport))
+        assert (await response(socket, 200)).via.transport == transport
+        await socket.send_bytes(request("OPTIONS", f"sip:{BASE}", transport, branch="2").encode())
+        await response(socket, 200)
+
+
+async def test_a_browser_calls_with_a_digest_and_is_called_back_on_its_connection(
+    authority: Authority, chosen: EdgeSettings
+) -> None:
+    with udp_socket() as carrier:
+        config = directory(
+            networks=(),
+            users={USER: PASSWORD},
+            gateways=[gateway(host="127.0.0.1", port=carrier.getsockname()[1])],
+        )
+        async with running(config, chosen) as (edge, records):
+            async with browser(edge, "WSS", authority) as socket:
+                uri = f"sip:{NUMBER}@{DOMAIN}"
+                await socket.send_str(request("INVITE", uri, "WSS", body=SDP))
+                challenge = await response(socket, 407)
+                await socket.send_str(
+                    request("ACK", uri, "WSS", branch="INVITE", to=f"To: {challenge.headers.get('To')}")
+                )
+                given = answer(
+                    challenge, method="INVITE", uri=uri, username=USER, password=PASSWORD, cnonce="c"
+                )
+                await socket.send_str(
+                    request(
+                        "INVITE",
+                        uri,
+                        "WSS",
+                        f"{given.header}: {given.value}",
+                        body=SDP,
+                        branch="i2",
+                        cseq="2",
+                    )
+                )
+                await response(socket, 100)
+                invite = parse_message(await received(carrier))
+                assert isinstance(invite, Request)
+                accepted = make_response(invite, 200, to_tag="carrier")
+                port = carrier.getsockname()[1]
+                accepted.headers.add("Contact", f"<sip:carrier@127.0.0.1:{port}>")
+                door = address(edge, "UDP")
+                carrier.sendto(accepted.to_bytes(), door)
+                answered = await response(socket, 200)
+                assert answered.contact is not None
+                assert ";transport=ws" in answered.contact.uri
+                to = f"To: {answered.headers.get('To')}"
+                routes = [f"Route: {route}" for route in answered.record_routes]
+                await socket.send_str(
+                    request("ACK", answered.contact.uri, "WSS", *routes, to=to, branch="a2", cseq="2")
+                )
+                ack = parse_message(await received(carrier))
+                assert isinstance(ack, Request)
+                assert invite.contact is not None
+                carrier.sendto(bye(invite, accepted, port), door)
+                hangup = await message(socket)
+                assert isinstance(hangup, Request)
+                assert hangup.method == "BYE"
+                assert hangup.uri == "sip:x7y@abc123.invalid;transport=ws"
+                await socket.send_str(make_response(hangup, 200).to_bytes().decode())
+                done = parse_message(await received(carrier))
+                assert isinstance(done, Response)
+                assert done.status == 200
+            await records.first(CallEnded)
+
+
+def bye(invite: Request, accepted: Response, port: int) -> bytes:
+    """Of the callee."""
+    assert invite.contact is not None
+    return (
+        f"BYE {invite.contact.uri} SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bKbye;rport\r\n"
+        + "".join(f"Route: {route}\r\n" for route in invite.record_routes)
+        + f"From: {accepted.headers.get('To')}\r\nTo: {invite.headers.get('From')}\r\n"
+        f"Call-ID: {invite.call_id}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("protocols", [(), ("xmpp",)])
+async def test_only_sip_is_spoken(
+    protocols: tuple[str, ...], authority: Authority, chosen: EdgeSettings
+) -> None:
+    async with running(LOOPBACK, chosen) as (edge, _):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            async with browser(edge, "WS", authority, protocols=protocols):
+                pass
+        assert caught.value.status == 400
+
+
+async def test_keepalives_are_answered(authority: Authority, chosen: EdgeSettings) -> None:
+    async with running(LOOPBACK, chosen) as (edge, _), browser(edge, "WS", authority) as socket:
+        await socket.send_str("\r\n\r\n")
+        assert (await socket.receive()).data == "\r\n"
+        await socket.ping(b"there?")
+        await socket.send_str(request("OPTIONS", f"sip:{BASE}", "WS"))
+        await response(socket, 200)
+
+
+async def raw(edge: Edge) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """An open WebSocket of our own making."""
+    reader, writer = await asyncio.open_connection(*address(edge, "WS"))
+    writer.write(UPGRADE)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    return reader, writer
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
+)
+
+
+def frame(first: int, data: bytes) -> bytes:
+    """Of a client: masked, with a mask that changes nothing."""
+    length = bytes((0x80 | len(data),)) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return bytes((first,)) + length + bytes(4) + data
+
+
+async def test_messages_in_fragments_and_bytes(chosen: EdgeSettings) -> None:
+    data = request("OPTIONS", f"sip:{BASE}", "WS").encode()
+    async with running(LOOPBACK, chosen) as (edge, _):
+        reader, writer = await raw(edge)
+        stream = frame(0x01, data[:50]) + frame(0x89, b"hi") + frame(0x00, b"") + frame(0x80, data[50:])
+        for at in range(len(stream)):
+            writer.write(stream[at : at + 1])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await reader.readexactly(4) == b"\x8a\x02hi"
+            head = await reader.readexactly(4)
+            assert head[0] == 0x81
+            body = await reader.readexactly(int.from_bytes(head[2:4], "big"))
+        assert body.startswith(b"SIP/2.0 200 ")
+        writer.close()
+
+
+async def test_a_quiet_browser_stays_as_long_as_it_answers_pings(authority: Authority) -> None:
+    limits = StreamLimits(idle_seconds=0.2)
+    tls = authority.settings(authority.issue("edge.pem", DOMAIN))
+    async with running(LOOPBACK, settings(tls=tls, streams=limits)) as (edge, _):
+        reader, writer = await raw(edge)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for _ in range(5):
+                assert await reader.readexactly(2) == b"\x89\x00"
+                writer.write(frame(0x8A, b""))
+            # Answers no more.
+            assert await closed(reader) == b"\x89\x00"
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        (b"\x81\x05hello", b"\x03\xea"),
+        (frame(0x80, b"x"), b"\x03\xea"),
+        (b"\x81\xff" + (10**6).to_bytes(8, "big") + bytes(4), b"\x03\xf1"),
+    ],
+    ids=["not masked", "continues nothing", "too long"],
+)
+async def test_what_is_against_the_protocol_ends_the_connection(
+    sent: bytes, says: bytes, chosen: EdgeSettings
+) -> None:
+    async with running(LOOPBACK, chosen) as (edge, _):
+        reader, writer = await raw(edge)
+        writer.write(sent)
+        last = await closed(reader)
+        assert last[:1] == b"\x88"
+        assert last[2:4] == says
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x00", b"GET / HTTP/1.1\r\n\r\n", b"INVITE sip:x SIP/2.0\r\n\r\n"]
+)
+async def test_what_is_no_websocket_is_closed(sent: bytes, chosen: EdgeSettings) -> None:
+    async with running(LOOPBACK, chosen) as (edge, _):
+        reader, writer = await asyncio.open_connection(*address(edge, "WS"))
+        writer.write(sent + b"\r\n\r\n")
+        assert b"101" not in await closed(reader)
+        writer.close()
+
+
+async def test_a_handshake_that_never_ends_is_closed(authority: Authority) -> None:
+    limits = StreamLimits(first_message_seconds=0.1)
+    tls = authority.settings(authority.issue("edge.pem", DOMAIN))
+    async with running(LOOPBACK, settings(tls=tls, streams=limits)) as (edge, _):
+        reader, writer = await asyncio.open_connection(*address(edge, "WS"))
+        writer.write(UPGRADE[:-2])
+        assert await closed(reader) == b""
+        writer.close()
+
+
+async def test_a_stranger_that_says_nothing_after_the_handshake_is_closed(authority: Authority) -> None:
+    limits = StreamLimits(first_message_seconds=0.1)
+    tls = authority.settings(authority.issue("edge.pem", DOMAIN))
+    async with running(directory(networks=("10.0.0.0/8",)), settings(tls=tls, streams=limits)) as (edge, _):
+        reader, writer = await raw(edge)
+        assert await closed(reader) == b""
+        writer.close()
