@@ -210,6 +210,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
     async with running(settings) as node:
+        loop.add_signal_handler(signal.SIGHUP, node.edge.reload_certificates)
         for door in node.edge.addresses:
             log.info("taking SIP over %s at %s for *.%s", door.transport, door.sent_by, settings.base_domain)
         await stop.wait()

@@ -23,6 +23,7 @@ from voice.edge.core.doors import INSIDE, Doors
 from voice.edge.core.errand import Errand
 from voice.edge.core.gates import Gates, LetIn
 from voice.edge.core.invite import Invite
+from voice.edge.core.keepalives import kept_alive
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.liveness import Liveness, Probe
 from voice.edge.core.media_gate import change_refused
@@ -111,7 +112,8 @@ class Proxy:
         try:
             message = parse_message(data)
         except SipParseError as error:
-            self._unreadable(error, data, source, now)
+            if not kept_alive(self.kernel, data, source):
+                self._unreadable(error, data, source, now)
             return True
         try:
             self._handle(message, data, source, now)
