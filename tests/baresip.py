@@ -35,6 +35,7 @@ module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{port}
+{more}
 """
 
 
@@ -91,13 +92,26 @@ class Baresip:
 
 @asynccontextmanager
 async def baresip(
-    folder: Path, *, port: int, voice: Path | str, identity: str, user: str, password: str, proxy: str
+    folder: Path,
+    *,
+    port: int,
+    voice: Path | str,
+    identity: str,
+    user: str,
+    password: str,
+    proxy: str | None,
+    dns: str | None = None,
 ) -> AsyncIterator[Baresip]:
-    """Starts it with a folder of its own; `port` is for its control, `proxy` is ``host:port``."""
+    """Starts it with a folder of its own; `port` is for its control.
+
+    `proxy` is ``host:port``; None: it asks the name server `dns`, ``host:port``.
+    """
     folder.mkdir()
-    (folder / "config").write_text(CONFIG.format(voice=voice, folder=folder, port=port))
+    more = "" if dns is None else f"dns_server {dns}"
+    (folder / "config").write_text(CONFIG.format(voice=voice, folder=folder, port=port, more=more))
+    outbound = "" if proxy is None else f'outbound="sip:{proxy}";'
     (folder / "accounts").write_text(
-        f'<{identity}>;auth_user={user};auth_pass="{password}";outbound="sip:{proxy}";regint=0\n'
+        f'<{identity}>;auth_user={user};auth_pass="{password}";{outbound}regint=0\n'
     )
     process = await asyncio.create_subprocess_exec(
         "baresip",

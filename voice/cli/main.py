@@ -20,6 +20,7 @@ from voice.cli.calls import calls_app
 from voice.cli.check import check
 from voice.cli.configured import acls, domains, gateways, numbers
 from voice.cli.deliveries import webhooks_app
+from voice.cli.dns import dns_app
 from voice.cli.explain import explain
 from voice.cli.gauntlet import gauntlet
 from voice.cli.keys import keys_app
@@ -51,6 +52,7 @@ app.command()(refusals)
 app.command()(explain)
 app.command()(gauntlet)
 app.add_typer(keys_app, name="keys")
+app.add_typer(dns_app, name="dns")
 app.add_typer(webhooks_app, name="webhooks")
 
 
