@@ -27,6 +27,7 @@ from voice.bells import Bells
 from voice.command_worker import CommandWorker
 from voice.desk_sources import Flows, Transcribers
 from voice.edge.server import Edge
+from voice.gateway_watch import GatewayWatch
 from voice.live import NodeState
 from voice.logs import log_to_stderr
 from voice.node_settings import (
@@ -178,6 +179,7 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
         Recovery(database, told, node, lives, time.time, queue).run(began),
         CommandWorker(commands, queue, pool, edge.is_trunk_call, bells).run(),
         dispatcher.run(),
+        GatewayWatch(edge, database, node).run(),
         *office.works(),
     ):
         task = asyncio.create_task(work)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from sip_config.configuration import Configuration
@@ -15,7 +16,9 @@ from voice.cli.session import (
     JsonOption,
     configuration_of,
     settings_of,
+    with_database,
 )
+from voice.store.gateway_states import states_by_gateway
 
 E = TypeVar("E", Acl, Domain, Gateway, Number)
 
@@ -67,8 +70,10 @@ def numbers(config: ConfigOption = None, account: AccountOption = None, as_json:
 
 
 def gateways(config: ConfigOption = None, account: AccountOption = None, as_json: JsonOption = False) -> None:
-    """List gateways, in the order in which they are tried for equally long prefixes."""
-    configuration = configuration_of(settings_of(config))
+    """List gateways by priority, and how the running nodes find them."""
+    settings = settings_of(config)
+    configuration = configuration_of(settings)
+    states = with_database(settings, lambda database: states_by_gateway(database, time.time()))
 
     def described(gateway: Gateway) -> dict[str, Any]:
         host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
@@ -83,10 +88,28 @@ def gateways(config: ConfigOption = None, account: AccountOption = None, as_json
             "caller_id": gateway.caller_id,
             "number_format": gateway.number_format,
             "attempt_seconds": gateway.attempt_seconds,
+            "weight": gateway.options.weight,
+            "rates": len(gateway.options.rates.prices),
+            "state": [_state(one) for one in states.get(gateway.id, [])],
         }
 
     in_order = sorted(configuration.gateways, key=lambda gateway: (gateway.priority, gateway.name))
     _show(configuration, in_order, described, account, as_json, "There are no gateways.")
+
+
+def _state(state: Mapping[str, Any]) -> str:
+    """What a node says of a gateway, as people read it."""
+    parts = ["up" if state["available"] else "tried last"]
+    if state["reason"]:
+        parts[0] += f" ({state['reason']})"
+    if state["registration"]:
+        standing = state["registration"]["standing"]
+        problem = state["registration"]["problem"]
+        parts.append(f"registration {standing}: {problem}" if problem else standing)
+    if state["nameProblem"]:
+        parts.append(state["nameProblem"])
+    parts.append(f"{state['calls']} calls")
+    return ", ".join(parts)
 
 
 def _answer(configuration: Configuration, entry: Domain | Number) -> dict[str, Any]:

@@ -222,6 +222,10 @@ class Edge:
         self._proxy.seat_lost(seat, self._clock())
         self._after()
 
+    def gateways(self) -> dict[str, GatewayView]:
+        """How each gateway is, by id."""
+        return self._proxy.carriers.view(self._clock())
+
     def snapshot(self) -> EdgeSnapshot:
         proxy = self._proxy
         kernel = proxy.kernel
@@ -242,7 +246,7 @@ class Edge:
             client_transactions=clients,
             pops=proxy.liveness.report(self._directory()),
             bugs=proxy.bugs,
-            gateways=proxy.carriers.view(self._clock()),
+            gateways=self.gateways(),
         )
 
     def _open_udp(self, index: int, host: str, port: int, advertise: str | None) -> Door:

@@ -212,6 +212,16 @@ gateway_prefixes = Table(
     Column("prefix", Text, primary_key=True),
 )
 
+gateway_states = Table(
+    "gateway_states",
+    metadata,
+    # No foreign key: what a node says of a gateway that has just gone is no fault.
+    Column("node", Text, primary_key=True),
+    Column("gateway_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),  # a JSON object
+    Column("at", Double, nullable=False),
+)
+
 pops = Table(
     "pops",
     metadata,

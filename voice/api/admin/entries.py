@@ -49,11 +49,13 @@ class Entries(Generic[E]):
     async def list(self, request: Request) -> Reply:
         current = await self.editor.load()
         mine = (entry for entry in self.all(current) if self.sees(request, entry))
-        return page_of(request, [self.json(request, entry, current) for entry in mine])
+        live = await self.live()
+        return page_of(request, [self.json(request, entry, current, live) for entry in mine])
 
     async def view(self, request: Request) -> Reply:
         current = await self.editor.load()
-        return Reply.json(self.json(request, self.found(request, current), current))
+        found = self.found(request, current)
+        return Reply.json(self.json(request, found, current, await self.live()))
 
     async def create(self, request: Request) -> Reply:
         made: list[E] = []
@@ -111,9 +113,14 @@ class Entries(Generic[E]):
         values: dict[str, Any] = {self.kind.table: tuple(entries)}
         return replace(current, **values)
 
-    def json(self, request: Request, entry: E, current: Configuration) -> Json:
-        href = f"{request.public_url}{self.kind.path}/{quote(self.kind.id(entry), safe='')}"
-        return {"id": self.kind.id(entry), "href": href, **self.kind.shown(entry, current)}
+    async def live(self) -> Mapping[str, Json]:
+        """What is shown of each entry, by id, that is not configured."""
+        return {}
+
+    def json(self, request: Request, entry: E, current: Configuration, live: Mapping[str, Json]) -> Json:
+        entry_id = self.kind.id(entry)
+        href = f"{request.public_url}{self.kind.path}/{quote(entry_id, safe='')}"
+        return {"id": entry_id, "href": href, **self.kind.shown(entry, current), **live.get(entry_id, {})}
 
     def sees(self, request: Request, entry: E) -> bool:
         return request.account is None or self.kind.owner(entry) == request.account
@@ -122,7 +129,8 @@ class Entries(Generic[E]):
         current = await self.editor.load()
         for entry in self.all(current):
             if self.kind.id(entry) == entry_id:
-                return Reply.json(self.json(request, entry, current), status=status)
+                live = await self.live()
+                return Reply.json(self.json(request, entry, current, live), status=status)
         raise NotFound(self.kind.noun, entry_id)  # somebody was quick to delete it
 
 

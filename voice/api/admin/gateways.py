@@ -14,14 +14,16 @@ from sip_config.declared_gateway import gateway_faults
 from sip_config.model import AccountId, CallerIdRule, Gateway, NumberFormat, Origin, SrtpPolicy, Transport
 from voice.api.admin import shapes
 from voice.api.admin.editing import Editor
-from voice.api.admin.entries import Entries, Kind, operations_of
+from voice.api.admin.entries import Kind, operations_of
 from voice.api.admin.gateway_fields import OPTIONS, RATE_COUNT, RATES, read_options, shown_options
+from voice.api.admin.gateway_state import STATES, Gateways
 from voice.api.admin.reading import NAME, OWN_NUMBER, PASSWORD, USERNAME, kept
 from voice.api.faults import Json
 from voice.api.operation import Account as Owner
 from voice.api.operation import Operation
 from voice.api.readers import Misfit, choice, fitting, integer, number
 from voice.api.request import Request
+from voice.api.services import Services
 
 MOST_PREFIXES: Final = 1_000
 
@@ -67,6 +69,7 @@ _SHOWN: Final = shapes.shape(
         "accountId": shapes.described(shapes.maybe(shapes.TEXT), "Null: every account may use it."),
         **{name: schema for name, schema in _BODY.items() if name not in _WRITTEN_ONLY},
         **RATE_COUNT,
+        "states": STATES,
         "origin": shapes.ORIGIN,
     },
     title="Gateway",
@@ -138,11 +141,12 @@ def _shown(gateway: Gateway, _: Configuration) -> Json:
         "attemptSeconds": gateway.attempt_seconds,
         "srtp": gateway.srtp,
         **shown_options(gateway.options),
+        "states": [],
         "origin": gateway.origin,
     }
 
 
-def operations(editor: Editor) -> tuple[Operation, ...]:
+def operations(services: Services, editor: Editor) -> tuple[Operation, ...]:
     kind: Kind[Gateway] = Kind(
         table="gateways",
         noun="gateway",
@@ -155,7 +159,7 @@ def operations(editor: Editor) -> tuple[Operation, ...]:
         read=_read,
     )
     return operations_of(
-        Entries(editor, kind),
+        Gateways(editor, kind, services.database),
         tag="Gateways",
         scope="gateways",
         shown=_SHOWN,

@@ -31,7 +31,7 @@ def operations(services: Services) -> tuple[Operation, ...]:
         *acls.operations(editor),
         *domains.operations(editor),
         *numbers.operations(editor),
-        *gateways.operations(editor),
+        *gateways.operations(services, editor),
         *pops.operations(editor, services.settings),
         *media.operations(editor),
         *configuration.operations(services, editor),

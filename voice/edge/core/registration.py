@@ -55,7 +55,6 @@ class RegistrationView:
     problem: str | None
     """Why the last attempt failed."""
     next_attempt: float | None
-    contact: str | None
 
 
 class Registration:
@@ -79,7 +78,6 @@ class Registration:
         self._standing = Standing.WAITING
         self._until: float | None = None
         self._problem: str | None = None
-        self._contact: str | None = None
         self._alarm = Alarm(kernel, self._register)
         self._errand: Errand | None = None
         options = gateway.options
@@ -117,7 +115,6 @@ class Registration:
             until=self._until,
             problem=None if registered else self._problem,
             next_attempt=self._alarm.wanted,
-            contact=self._contact,
         )
 
     def _register(self, now: float) -> None:
@@ -136,14 +133,14 @@ class Registration:
 
     def _request(self, door: Door, seconds: int) -> Request:
         self._cseq += 1
-        self._contact = door.uri(self._user, f";{MARK}={self._mark}")
+        contact = door.uri(self._user, f";{MARK}={self._mark}")
         fields = (
             ("Max-Forwards", INITIAL_MAX_FORWARDS),
             ("From", f"<{self._record}>;tag={self._tag}"),
             ("To", f"<{self._record}>"),
             ("Call-ID", self._call_id),
             ("CSeq", f"{self._cseq} REGISTER"),
-            ("Contact", f"<{self._contact}>;expires={seconds}"),
+            ("Contact", f"<{contact}>;expires={seconds}"),
             ("Expires", str(seconds)),
         )
         return Request("REGISTER", str(gateway_uri(self._gateway)), Headers(fields))
