@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,8 +10,8 @@ from voice.api.admin import shapes
 from voice.api.admin.editing import Editor
 from voice.api.admin.entries import Entries, Kind
 from voice.api.faults import Json
+from voice.api.services import Services
 from voice.objects import timestamp
-from voice.store.database import Database
 from voice.store.gateway_states import states_by_gateway
 
 _MAYBE_TIME: Final = shapes.maybe(shapes.TIME)
@@ -55,12 +54,12 @@ STATES: Final = shapes.described(
 class Gateways(Entries[Gateway]):
     """Gateways with their states."""
 
-    def __init__(self, editor: Editor, kind: Kind[Gateway], database: Database) -> None:
+    def __init__(self, editor: Editor, kind: Kind[Gateway], services: Services) -> None:
         super().__init__(editor, kind)
-        self._database = database
+        self._services = services
 
     async def live(self) -> Mapping[str, Json]:
-        found = await states_by_gateway(self._database, time.time())
+        found = await states_by_gateway(self._services.database, self._services.clock())
         return {
             gateway_id: {"states": [_shown(one) for one in states]} for gateway_id, states in found.items()
         }

@@ -159,7 +159,7 @@ def operations(services: Services, editor: Editor) -> tuple[Operation, ...]:
         read=_read,
     )
     return operations_of(
-        Gateways(editor, kind, services.database),
+        Gateways(editor, kind, services),
         tag="Gateways",
         scope="gateways",
         shown=_SHOWN,
