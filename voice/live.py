@@ -36,9 +36,19 @@ class NodeState:
     def snapshot(self) -> Mapping[str, Mapping[str, Any]]:
         edge = asdict(self._edge.snapshot())
         return {
-            "edge": {_camel(name): value for name, value in edge.items()},
+            "edge": {_camel(name): _entries(value) for name, value in edge.items()},
             "pool": {"runningCalls": self._pool.running_calls},
         }
+
+
+def _entries(value: Any) -> Any:
+    """Dataclasses inside, as JSON has them; maps are by keys that mean something, and stay as they are."""
+    if not isinstance(value, tuple):
+        return value
+    return [
+        {_camel(name): inner for name, inner in one.items()} if isinstance(one, dict) else one
+        for one in value
+    ]
 
 
 def _camel(name: str) -> str:

@@ -46,6 +46,8 @@ from voice.pool.desk import Desk
 from voice.pool.nursery import ZygoteFailed
 from voice.pool.pool import Pool
 from voice.pool.undertaker import Undertaker
+from voice.pop_states import FILE as POPS_FILE
+from voice.pop_states import keep_written
 from voice.records import Journal, Record
 from voice.recovery import Recovery
 from voice.rehearsal import Rehearsal
@@ -180,6 +182,7 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
         CommandWorker(commands, queue, pool, edge.is_trunk_call, bells).run(),
         dispatcher.run(),
         GatewayWatch(edge, database, node).run(),
+        keep_written(settings.data_directory / "run" / POPS_FILE, lambda: edge.snapshot().pops),
         *office.works(),
     ):
         task = asyncio.create_task(work)

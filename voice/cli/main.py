@@ -24,6 +24,7 @@ from voice.cli.dns import dns_app
 from voice.cli.explain import explain
 from voice.cli.gauntlet import gauntlet
 from voice.cli.keys import keys_app
+from voice.cli.pops import pops
 from voice.cli.refusals import refusals
 from voice.cli.serve import serve
 from voice.cli.session import CommandFailed
@@ -48,6 +49,7 @@ app.command()(check)
 for listing in (domains, acls, numbers, gateways):
     app.command()(listing)
 app.add_typer(calls_app, name="calls")
+app.command()(pops)
 app.command()(refusals)
 app.command()(explain)
 app.command()(gauntlet)

@@ -20,6 +20,8 @@ from voice.api.operation import Account as Owner
 from voice.api.operation import Operation
 from voice.api.readers import choice, fitting
 from voice.api.request import Request
+from voice.edge.core.liveness import PopState
+from voice.live import LiveState
 from voice.relay_key import missing_key
 from voice.settings import Settings
 
@@ -29,7 +31,17 @@ _BODY: Final = {
     "address": shapes.described(shapes.maybe(shapes.TEXT), "host[:port] of its SIP socket; null: unknown."),
 }
 _SHOWN: Final = shapes.shape(
-    {"id": shapes.TEXT, "href": shapes.HREF, **_BODY, "origin": shapes.ORIGIN}, title="Pop"
+    {
+        "id": shapes.TEXT,
+        "href": shapes.HREF,
+        **_BODY,
+        "state": shapes.described(
+            shapes.maybe(shapes.word(*PopState)),
+            "What the node that answers believes of it; null: the API runs alone.",
+        ),
+        "origin": shapes.ORIGIN,
+    },
+    title="Pop",
 )
 
 
@@ -53,10 +65,6 @@ def _read(request: Request, old: Pop | None, _: Configuration) -> Pop:
         )
     body.check()
     return pop
-
-
-def _shown(pop: Pop, _: Configuration) -> Json:
-    return {"name": pop.name, "region": pop.region, "address": pop.address, "origin": pop.origin}
 
 
 class Pops(Entries[Pop]):
@@ -84,8 +92,21 @@ class Pops(Entries[Pop]):
         return super().with_all(current, wanted)
 
 
-def operations(editor: Editor, settings: Settings) -> tuple[Operation, ...]:
-    """`settings`: of this node, which is in one of the POPs."""
+def operations(editor: Editor, settings: Settings, live: LiveState | None) -> tuple[Operation, ...]:
+    """`settings` and `live` are of this node, which is in one of the POPs."""
+
+    def shown(pop: Pop, _: Configuration) -> Json:
+        states = (
+            {} if live is None else {one["name"]: one["state"] for one in live.snapshot()["edge"]["pops"]}
+        )
+        return {
+            "name": pop.name,
+            "region": pop.region,
+            "address": pop.address,
+            "state": states.get(pop.name),
+            "origin": pop.origin,
+        }
+
     kind: Kind[Pop] = Kind(
         table="pops",
         noun="POP",
@@ -94,7 +115,7 @@ def operations(editor: Editor, settings: Settings) -> tuple[Operation, ...]:
         called=lambda pop: pop.name,
         id=lambda pop: pop.name,
         owner=lambda pop: None,
-        shown=_shown,
+        shown=shown,
         read=_read,
     )
     return operations_of(

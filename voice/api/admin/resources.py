@@ -32,7 +32,7 @@ def operations(services: Services) -> tuple[Operation, ...]:
         *domains.operations(editor),
         *numbers.operations(editor),
         *gateways.operations(services, editor),
-        *pops.operations(editor, services.settings),
+        *pops.operations(editor, services.settings, services.live),
         *media.operations(editor),
         *configuration.operations(services, editor),
         *history.operations(services),
