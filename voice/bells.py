@@ -42,3 +42,5 @@ class Bells:
     messages: Bell = field(default_factory=Bell)
     """A voice message or verification came, or a call of one ended."""
     configuration: Bell = field(default_factory=Bell)
+    bans: Bell = field(default_factory=Bell)
+    """A source was banned or released by an operator."""

@@ -6,17 +6,14 @@ from collections.abc import Iterable
 
 import pytest
 
+from voice.bans import Ban, BanReason, ban_key, released
 from voice.edge.core.bans import (
     MOST_BANS,
     MOST_NEWS,
     MOST_SUSPECTS,
     MOST_TRUSTED,
     TRUSTED_SECONDS,
-    Ban,
-    BanReason,
     Bans,
-    ban_key,
-    released,
 )
 from voice.edge.core.pace import Pace
 from voice.edge.settings import BanRules

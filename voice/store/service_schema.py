@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, Table, Text
 
 from voice.store.schema import metadata
 
@@ -245,4 +245,17 @@ charges = Table(
     Column("per_minute", _Money, nullable=False),
     Column("amount", _Money, nullable=False),
     Column("currency", Text, nullable=False),
+)
+
+bans = Table(
+    "bans",
+    metadata,
+    Column("address", Text, primary_key=True),  # IPv4 address, or IPv6 network of 64 bits
+    Column("since", Double, nullable=False),
+    Column("until", Double, nullable=False),  # not after since: it was released
+    Column("reason", Text, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("proven", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False, index=True),  # of the bans, that wrote this row
+    Index(None, "until"),
 )

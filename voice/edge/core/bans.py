@@ -8,21 +8,16 @@ nothing, so a ban that datagrams alone brought about keeps out datagrams alone (
 gets in by TCP), and never a source that proved a password lately.  Evidence is *proven* when it came by a
 connection, or answered a challenge that was sent to that very address.
 
-IPv6 sources are one source by /64, since each of its owners has 2**64 addresses to spend.
 All memory is bounded: strangers make others forgotten, never more remembered.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from functools import lru_cache
-from ipaddress import IPv6Address
+from collections.abc import Callable
 from typing import Final
 
-from sip_config.networks import packed
+from voice.bans import Ban, BanReason, ban_key
 from voice.edge.settings import BanRules
 
 MOST_BANS: Final = 32_768
@@ -40,45 +35,6 @@ FLOOD_SECONDS: Final = 10.0
 TRUSTED_SECONDS: Final = 3_600.0
 """How long after a login a source is not suspected for what may be faked, and not slowed down."""
 _GROWTH: Final = 4
-
-
-class BanReason(StrEnum):
-    SCANNER = "scanner"
-    UNKNOWN_DOMAINS = "unknown-domains"
-    WRONG_PASSWORDS = "wrong-passwords"
-    FLOOD = "flood"
-    OPERATOR = "operator"
-
-
-MEANING: Final = {
-    BanReason.SCANNER: "it calls itself a known scanner",
-    BanReason.UNKNOWN_DOMAINS: "it tried domains that do not exist",
-    BanReason.WRONG_PASSWORDS: "it tried wrong passwords",
-    BanReason.FLOOD: "it kept sending faster than allowed",
-    BanReason.OPERATOR: "an operator banned it",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ban:
-    address: str
-    """An IPv4 address, or an IPv6 network of 64 bits."""
-    since: float
-    until: float
-    reason: BanReason
-    level: int
-    """How many bans in a row this is."""
-    proven: bool
-    """False: datagrams alone say so, and datagrams alone are kept out."""
-
-    @property
-    def by_operator(self) -> bool:
-        return self.reason is BanReason.OPERATOR
-
-    @property
-    def remembered_until(self) -> float:
-        """Until when the next ban would be longer."""
-        return self.until + max(3_600.0, self.until - self.since)
 
 
 class _Suspect:
@@ -176,13 +132,16 @@ class Bans:
 
     def put(self, ban: Ban) -> None:
         """Takes over a ban that was made elsewhere, or ends one: `until` in the past."""
+        known = self._proven.get(ban.address) or self._unproven.get(ban.address)
+        if known is not None and known.since > ban.since:
+            return  # What is told late has been overtaken.
         self._forget(ban.address)
         self._keep(ban)
         self._suspects.pop(ban.address, None)
 
     def in_force(self, now: float) -> tuple[Ban, ...]:
         """All bans that have not ended."""
-        both: Iterable[Ban] = (*self._proven.values(), *self._unproven.values())
+        both = (*self._proven.values(), *self._unproven.values())
         return tuple(ban for ban in both if ban.until > now)
 
     def take_news(self, most: int) -> list[Ban]:
@@ -233,24 +192,3 @@ class Bans:
     def _forget(self, key: str) -> None:
         self._proven.pop(key, None)
         self._unproven.pop(key, None)
-
-
-def ban_key(host: str) -> str:
-    """What is banned when this source is: the IPv4 address itself, the /64 of an IPv6 address."""
-    return host if ":" not in host else _network_of(host)
-
-
-@lru_cache(maxsize=4_096)
-def _network_of(host: str) -> str:
-    parts = packed(host)
-    if parts is None:
-        return host
-    width, value = parts
-    if width == 32:
-        return ".".join(str(value >> shift & 255) for shift in (24, 16, 8, 0))
-    return f"{IPv6Address(value >> 64 << 64)}/64"
-
-
-def released(ban: Ban, now: float) -> Ban:
-    """The ban as it is when it has been lifted: the next offence is a first one."""
-    return replace(ban, since=now, until=now, level=0)

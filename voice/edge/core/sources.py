@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from voice.bans import MEANING, Ban, BanReason, ban_key
 from voice.edge.core.answers import Answers, Verdict
-from voice.edge.core.bans import MEANING, Ban, BanReason, ban_key
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.pace import Pace
 from voice.edge.seal import MAX_TOKEN_CHARS, MIN_TOKEN_CHARS, SealError
