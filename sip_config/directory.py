@@ -7,6 +7,7 @@ from beginning to end.  Its memories of recent answers are bounded and hold noth
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from ipaddress import IPv6Network
 from itertools import islice
 from types import MappingProxyType
 from typing import Final
@@ -227,6 +228,10 @@ class Directory:
         Networks as wide as half the internet name nobody.
         """
         return self._sources.masks(address) & _NAMED != 0
+
+    def names_within(self, network: IPv6Network) -> bool:
+        """Whether the configuration names some source in an IPv6 network of 64 bits."""
+        return self._sources.holds_part_of(network) or self.names(str(network.network_address))
 
     @property
     def is_large(self) -> bool:

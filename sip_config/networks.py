@@ -79,11 +79,13 @@ def network_order(network: Network) -> tuple[int, int, int]:
 class NetworkTable:
     """Networks that each carry a bit mask; an address yields the or-ed masks of all that hold it."""
 
-    __slots__ = ("_lengths", "_remembered", "_seen", "_tables")
+    __slots__ = ("_lengths", "_parts", "_remembered", "_seen", "_tables")
 
     def __init__(self, entries: Iterable[tuple[Network, int]] = (), *, remembered: int = REMEMBERED) -> None:
         self._tables: dict[int, dict[int, dict[int, int]]] = {32: {}, 128: {}}
         self._lengths: dict[int, tuple[tuple[int, dict[int, int]], ...]] = {32: (), 128: ()}
+        self._parts: set[int] = set()
+        """Upper halves of IPv6 addresses of which networks hold a part only."""
         self._remembered = remembered
         self._seen: dict[str, int] = {}
         self.add(entries)
@@ -98,6 +100,8 @@ class NetworkTable:
             values = tables[width].setdefault(shift, {})
             value = int(network.network_address) >> shift
             values[value] = values.get(value, 0) | mask
+            if width == 128 and shift < 64:
+                self._parts.add(value >> 64 - shift)
         self._lengths = {width: tuple(by_shift.items()) for width, by_shift in tables.items()}
         self._seen.clear()
 
@@ -112,6 +116,10 @@ class NetworkTable:
             seen.clear()
         seen[address] = found
         return found
+
+    def holds_part_of(self, network: IPv6Network) -> bool:
+        """Whether a network of the table is a part, and not the whole, of this one of 64 bits."""
+        return int(network.network_address) >> 64 in self._parts
 
     def _search(self, address: str) -> int:
         parts = packed(address)

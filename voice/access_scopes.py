@@ -13,6 +13,7 @@ SCOPES: Final = (
     "accounts",
     "acls",
     "balance",
+    "bans",
     "call-flows",
     "calls",
     "configuration",

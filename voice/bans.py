@@ -11,6 +11,9 @@ from typing import Final
 from sip_config.faults import Unfit, quoted
 from sip_config.networks import packed
 
+LONGEST_SECONDS: Final = 31_536_000.0
+"""Of a ban by an operator: a year."""
+
 
 class BanReason(StrEnum):
     SCANNER = "scanner"

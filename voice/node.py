@@ -23,6 +23,7 @@ from pathlib import Path
 from callflows.ports import Unavailable
 from sip_config.directory import Directory
 from voice.api.server import ApiServer
+from voice.ban_keeper import BanKeeper
 from voice.bells import Bells
 from voice.command_worker import CommandWorker
 from voice.desk_sources import Flows, Transcribers
@@ -30,6 +31,7 @@ from voice.edge.server import Edge
 from voice.gateway_watch import GatewayWatch
 from voice.live import NodeState
 from voice.logs import log_to_stderr
+from voice.nftables import Nftables
 from voice.node_settings import (
     NodeError,
     check_relay,
@@ -53,6 +55,7 @@ from voice.recovery import Recovery
 from voice.rehearsal import Rehearsal
 from voice.settings import Settings, SocketAddress
 from voice.speech.library import SoundLibrary
+from voice.store.bans import BanStore
 from voice.store.commands import Commands
 from voice.store.config import ConfigStore
 from voice.store.database import Database, sqlite_url
@@ -174,6 +177,10 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     def lives(call_id: str) -> bool:
         return pool.has(call_id) or dispatcher.is_rehearsing(call_id)
 
+    firewall = Nftables(door.port for door in edge.addresses) if settings.bans.nftables else None
+    if firewall is not None:
+        stack.push_async_callback(firewall.close)
+    bans = BanKeeper(edge, BanStore(database, bells.bans, time.time), bells.bans, firewall)
     office = Office(settings, database, bells, secrets, commands, queue)
     await office.start(stack)
     for work in (
@@ -183,6 +190,7 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
         dispatcher.run(),
         GatewayWatch(edge, database, node).run(),
         keep_written(settings.data_directory / "run" / POPS_FILE, lambda: edge.snapshot().pops),
+        bans.run(),
         *office.works(),
     ):
         task = asyncio.create_task(work)

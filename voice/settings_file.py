@@ -27,6 +27,7 @@ from voice.settings import (
     Settings,
     SpeechSettings,
 )
+from voice.settings_bans import read_bans
 from voice.settings_sip import address, read_sip, socket_address
 
 VARIABLES: Final = "TRUNKFLOW_"
@@ -62,6 +63,7 @@ def read_settings(root: Section, *, folder: Path, environment: Mapping[str, str]
         fetch=_read_fetch(node.section("fetch")),
         cache=_read_cache(node.section("cache")),
         records=_read_records(node.section("records")),
+        bans=read_bans(node.section("bans")),
         api=_read_api(node.section("api")),
     )
     node.reject_unknown()

@@ -16,6 +16,7 @@ import typer
 from sip_config.faults import ConfigurationFaults
 from voice.cli.api import api
 from voice.cli.apply import apply
+from voice.cli.bans import bans_app
 from voice.cli.calls import calls_app
 from voice.cli.check import check
 from voice.cli.configured import acls, domains, gateways, numbers
@@ -53,6 +54,7 @@ app.command()(pops)
 app.command()(refusals)
 app.command()(explain)
 app.command()(gauntlet)
+app.add_typer(bans_app, name="bans")
 app.add_typer(keys_app, name="keys")
 app.add_typer(dns_app, name="dns")
 app.add_typer(webhooks_app, name="webhooks")

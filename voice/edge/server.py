@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sip_config.directory import Directory
 from sip_config.model import Transport
+from voice.bans import Ban
 from voice.edge.core.carriers import GatewayView
 from voice.edge.core.doors import INSIDE, Door, Doors
 from voice.edge.core.limits import OverLimit
@@ -57,6 +58,8 @@ class EdgeSnapshot:
     client_transactions: int
     pops: tuple[PopReport, ...]
     """The points of presence, as this edge sees them."""
+    bans: int
+    """Sources that are kept out now."""
     bugs: int
     gateways: dict[str, GatewayView]
     """By id."""
@@ -226,6 +229,18 @@ class Edge:
         """How each gateway is, by id."""
         return self._proxy.carriers.view(self._clock())
 
+    def put_ban(self, ban: Ban) -> None:
+        """Takes over a ban, or the end of one, that somebody else decided."""
+        self._proxy.kernel.bans.put(ban)
+
+    def take_ban_news(self, most: int) -> list[Ban]:
+        """Bans imposed here since it was asked last."""
+        return self._proxy.kernel.bans.take_news(most)
+
+    def enforced_bans(self) -> tuple[Ban, ...]:
+        """What a firewall may keep out."""
+        return self._proxy.kernel.enforced_bans(self._clock())
+
     def snapshot(self) -> EdgeSnapshot:
         proxy = self._proxy
         kernel = proxy.kernel
@@ -245,6 +260,7 @@ class Edge:
             server_transactions=servers,
             client_transactions=clients,
             pops=proxy.liveness.report(self._directory()),
+            bans=len(kernel.bans.in_force(self._clock())),
             bugs=proxy.bugs,
             gateways=self.gateways(),
         )

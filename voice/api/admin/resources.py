@@ -6,6 +6,7 @@ from voice.api.admin import (
     access_keys,
     accounts,
     acls,
+    bans,
     configuration,
     domains,
     gateways,
@@ -36,5 +37,6 @@ def operations(services: Services) -> tuple[Operation, ...]:
         *media.operations(editor),
         *configuration.operations(services, editor),
         *history.operations(services),
+        *bans.operations(services),
         *live.operations(services, editor),
     )

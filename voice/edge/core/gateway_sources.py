@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from hashlib import blake2b
+from ipaddress import IPv6Network
 from typing import Final
 
 from sip_config.directory import Directory
@@ -65,6 +66,11 @@ class GatewaySources:
     def knows(self, address: str) -> bool:
         """Whether a gateway may call from this address; asked for every packet that nothing else admits."""
         return bool(self._gateways) and packed(address) in self._gateways
+
+    def knows_within(self, network: IPv6Network) -> bool:
+        """Whether a gateway may call from an IPv6 network of 64 bits."""
+        upper = int(network.network_address) >> 64
+        return any(width == 128 and value >> 64 == upper for width, value in self._gateways)
 
     def marked(self, data: bytes) -> bool:
         """Whether the Request-URI of a packet carries a mark of ours."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 
 from sip_config.directory import Directory
 from sip_config.networks import packed
+from voice.bans import Ban, ban_key
 from voice.edge.core.bans import Bans
 from voice.edge.core.doors import INSIDE, Door, Doors, NoDoor
 from voice.edge.core.gateway_health import GatewayHealth
@@ -97,6 +98,25 @@ class Kernel:
     def is_named(self, host: str) -> bool:
         """Whether the configuration names this source: in an access control list, as a gateway or a POP."""
         return self.directory().names(host) or self.gateway_sources.knows(host) or host in self.pop_hosts
+
+    def enforced_bans(self, now: float) -> tuple[Ban, ...]:
+        """Bans that keep out whole addresses or networks, so that a firewall may do it."""
+        spared = not self.settings.bans.include_named
+        return tuple(
+            ban
+            for ban in self.bans.in_force(now)
+            if ban.by_operator or not (spared and self._names_within(ban.address))
+        )
+
+    def _names_within(self, key: str) -> bool:
+        if "/" not in key:
+            return self.is_named(key)
+        network = IPv6Network(key)
+        return (
+            self.directory().names_within(network)
+            or self.gateway_sources.knows_within(network)
+            or any(ban_key(host) == key for host in self.pop_hosts)
+        )
 
     def is_known(self, host: str, now: float) -> bool:
         """Whether a source is spared what strangers meet: it is named, or proved a password lately."""
