@@ -35,7 +35,7 @@ from typing import Final, Protocol
 
 from sip_config.directory import Directory
 from voice.bells import Bells
-from voice.edge.core.limits import OverLimit
+from voice.edge.core.over_limit import OverLimit
 from voice.pool.orders import CallOrder, FirstLeg, PoolFull
 from voice.records import CallEnded, CallStatus, Event, Journal
 from voice.store.errors import StoreError

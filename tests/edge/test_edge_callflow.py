@@ -76,8 +76,8 @@ def test_the_invite_goes_to_the_seat_that_the_pool_gave(world: World, pbx: Agent
     # How the call ended is the pool's to say, and when its place is free.
     assert world.said(CallEnded) == []
     assert places_taken(world) == 1
-    world.proxy.calls.ended(order.call_id)
-    world.proxy.calls.ended(order.call_id)
+    world.proxy.calls.ended(order.call_id, world.now)
+    world.proxy.calls.ended(order.call_id, world.now)
     assert places_taken(world) == 0
 
 

@@ -22,7 +22,7 @@ def test_a_placed_call_takes_one_of_the_places_that_incoming_ones_take() -> None
     over = world.proxy.calls.reserve(CALLS[1], ACCOUNT, world.now)
     assert over is not None
     assert "1 calls at a time" in over.rule
-    world.proxy.calls.ended(CALLS[0])
+    world.proxy.calls.ended(CALLS[0], world.now)
     assert world.proxy.calls.reserve(CALLS[1], ACCOUNT, world.now) is None
 
 

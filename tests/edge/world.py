@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from itertools import count
 from typing import TypeVar
 
+from sip_config.call_limits import UNLIMITED, CallLimits
 from sip_config.credentials import ha1_for_all
 from sip_config.directory import Directory
 from sip_config.model import (
@@ -64,6 +65,8 @@ def directory(
     callflows: Sequence[Callflow] = (),
     callflow_id: str | None = None,
     srtp: SrtpPolicy = SrtpPolicy.OPTIONAL,
+    domain_limits: CallLimits = UNLIMITED,
+    user_limits: CallLimits = UNLIMITED,
 ) -> Directory:
     """One account with one domain and one ACL."""
     acl = Acl(
@@ -73,7 +76,12 @@ def directory(
         networks=tuple(ip_network(network) for network in networks),
         certificates=tuple(certificates),
         sip_accounts=tuple(
-            SipAccount(id=name, username=name, ha1=ha1_for_all(username=name, realm=BASE, password=password))
+            SipAccount(
+                id=name,
+                username=name,
+                ha1=ha1_for_all(username=name, realm=BASE, password=password),
+                limits=user_limits,
+            )
             for name, password in (users or {}).items()
         ),
     )
@@ -84,6 +92,7 @@ def directory(
         acl_ids=(acl.id,),
         callflow_id=callflow_id,
         srtp=srtp,
+        limits=domain_limits,
     )
     return Directory(
         base_domain=BASE,
@@ -102,6 +111,7 @@ def an_account(
     calls_per_second: float = 100,
     concurrent_calls: int = 100,
     max_call_seconds: int = 3_600,
+    limits: CallLimits = UNLIMITED,
 ) -> Account:
     return Account(
         id=ACCOUNT,
@@ -109,6 +119,7 @@ def an_account(
         calls_per_second=calls_per_second,
         concurrent_calls=concurrent_calls,
         max_call_seconds=max_call_seconds,
+        limits=limits,
     )
 
 

@@ -17,7 +17,9 @@ from sip_config.directory import Directory
 from sip_config.model import Account, AccountId
 from tests.notes import PATIENCE_SECONDS, Notes
 from voice.bells import Bells
-from voice.edge.core.limits import Limits, LiveCall, OverLimit
+from voice.edge.core.limits import Limits
+from voice.edge.core.live_calls import LiveCall
+from voice.edge.core.over_limit import OverLimit
 from voice.outbound import Dispatcher
 from voice.pool.orders import CallOrder, PoolFull
 from voice.store import schema
@@ -71,13 +73,16 @@ class Places:
     def reserve(self, call_id: str, account_id: str) -> OverLimit | None:
         account = self._accounts.account(account_id)
         assert account is not None
-        over = self.limits.admit(account, time.monotonic())
-        if over is None:
-            self.limits.take(LiveCall(call_id, account_id, trunk=False, since=0.0))
-        return over
+        now = time.monotonic()
+        return self.limits.admit(LiveCall(call_id, account, since=now), now)
+
+    def taken(self, account_id: str) -> int:
+        account = self._accounts.account(account_id)
+        assert account is not None
+        return self.limits.taken(account)
 
     def call_ended(self, call_id: str) -> None:
-        self.limits.release(call_id)
+        self.limits.release(call_id, time.monotonic())
 
 
 class Desk:

@@ -68,10 +68,10 @@ async def test_no_more_calls_at_a_time_than_the_account_may_have_together_with_i
     async with desk.dispatching():
         await desk.seats.until(1)
         await desk.reaches(calls[0].call_id, "claimed")
-        assert desk.places.limits.taken("acme") == 2
+        assert desk.places.taken("acme") == 2
         desk.places.call_ended("incoming")
         await desk.seats.until(2)
-        assert desk.places.limits.taken("acme") == 2
+        assert desk.places.taken("acme") == 2
         desk.places.call_ended(calls[0].call_id)
         orders = await desk.seats.until(3)
     assert [order.call_id for order in orders] == [call.call_id for call in calls]
@@ -94,7 +94,7 @@ async def test_a_full_pool_loses_no_call(desk: Desk) -> None:
     async with desk.dispatching():
         await desk.seats.refusal()
         await desk.reaches(call.call_id, "queued")
-        assert desk.places.limits.taken("acme") == 0
+        assert desk.places.taken("acme") == 0
         desk.seats.room = 1
         [order] = await desk.seats.until(1)
     assert order.call_id == call.call_id

@@ -15,8 +15,8 @@ from sip_config.model import Transport
 from voice.bans import Ban
 from voice.edge.core.carriers import GatewayView
 from voice.edge.core.doors import INSIDE, Door, Doors
-from voice.edge.core.limits import OverLimit
 from voice.edge.core.liveness import PopReport
+from voice.edge.core.over_limit import OverLimit
 from voice.edge.core.proxy import Proxy
 from voice.edge.core.reach import response_flow
 from voice.edge.core.wishes import AddressesWanted, SeatWanted, Wish
@@ -209,9 +209,15 @@ class Edge:
         call = self._proxy.kernel.limits.calls.get(call_id)
         return call is not None and call.trunk
 
+    def hang_up(self, call_id: str, reason: str) -> bool:
+        """Ends a trunk call that is `reason`'s, with BYE to both sides; False: no such call runs here."""
+        done = self._proxy.calls.hang_up(call_id, reason, self._clock())
+        self._after()
+        return done
+
     def call_ended(self, call_id: str) -> None:
         """The pool says that a callflow call is over: its place becomes free."""
-        self._proxy.calls.ended(call_id)
+        self._proxy.calls.ended(call_id, self._clock())
 
     def file(self, plan: DialPlan) -> Ticket:
         """Keeps the plan for a short while."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from sip_config.model import SrtpPolicy
 from voice.edge.core.legs import Leg
+from voice.sip.flow import Flow
+from voice.sip.message import Response
+
+if TYPE_CHECKING:
+    from voice.edge.core.branch import Branch
 
 
 class Kind(Enum):
@@ -40,3 +46,5 @@ class CallFacts:
     """Routes beyond the edge, in a dialog."""
     untaken: Callable[[float], None] | None = None
     """Called in place of an answer when no POP took the call: its sender still waits for one."""
+    answered: Callable[[Branch, Response, Flow, float], None] | None = None
+    """Called with the first answer."""

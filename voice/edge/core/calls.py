@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sip_config.model import Account
 from sip_config.routing import RunCallflow, SendOut
 from voice.edge.core.best import Final
+from voice.edge.core.branch import Branch
 from voice.edge.core.call_facts import CallFacts, Kind
 from voice.edge.core.crossing import Crossing
+from voice.edge.core.farewell import Farewell
 from voice.edge.core.gates import Admission
 from voice.edge.core.guise import guise_of
 from voice.edge.core.invite import Invite
-from voice.edge.core.kernel import Kernel, new_id
+from voice.edge.core.kernel import Alarm, Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
-from voice.edge.core.limits import LiveCall, OverLimit
+from voice.edge.core.live_calls import LiveCall
+from voice.edge.core.over_limit import OverLimit
 from voice.edge.core.pops import ELSEWHERE
 from voice.edge.core.targets import Hop, Target, number_target
 from voice.edge.core.tokens import DialogToken, ids_of
@@ -25,11 +27,14 @@ from voice.records import CallEnded, CallStarted, CallStatus, Direction, Gate, L
 from voice.sip.deadlines import Deadlines
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
-from voice.sip.message import Request
+from voice.sip.message import Request, Response
 from voice.sip.transactions import ServerTransaction
 
 _POOL_GRACE = 120.0
 """Seconds beyond a callflow call's longest duration after which its place is given back in any case."""
+
+_DAY_LOOK = 1.0
+"""Seconds between two looks at what calls that go on have used of their day."""
 
 _CALL_STATUS = {
     LegStatus.BUSY: CallStatus.BUSY,
@@ -43,6 +48,7 @@ class Calls:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._longest: Deadlines[LiveCall] = Deadlines()
+        self._day: Alarm | None = None
         self.begun = 0
 
     def begin(
@@ -50,7 +56,8 @@ class Calls:
     ) -> None:
         """Takes an admitted INVITE on."""
         kernel = self._kernel
-        call_id, leg_id = new_id(), new_id()
+        call = admission.call
+        call_id, leg_id = call.call_id, new_id()
         caller = admission.caller
         shown = caller.known_as
         account = admission.account
@@ -86,7 +93,7 @@ class Calls:
             now=now,
         )
         trunk = isinstance(route, SendOut)
-        self._take_place(call_id, account, trunk=trunk, now=now)
+        self._began(call, now)
         crossing = Crossing(
             request,
             source,
@@ -102,6 +109,7 @@ class Calls:
             source=shown,
             incoming_leg=leg,
             srtp=admission.srtp,
+            answered=self._trunk_answered(call, crossing, leg_id) if trunk else None,
         )
         if isinstance(route, SendOut):
             assert admission.e164 is not None
@@ -116,6 +124,7 @@ class Calls:
                 caller,
                 request.call_id,
             )
+            call.give_up = invite.cancel
             invite.begin([target], now)
         else:
             self._seek_seat(server, crossing, facts, admission, now)
@@ -128,14 +137,35 @@ class Calls:
         account = self._kernel.directory().account(account_id)
         if account is None:
             raise LookupError(f"there is no account {account_id}")
-        over = self._kernel.limits.admit(account, now)
+        call = LiveCall(call_id, account, since=now)
+        over = self._kernel.limits.admit(call, now)
         if over is None:
-            self._take_place(call_id, account, trunk=False, now=now)
+            self._began(call, now)
         return over
 
-    def ended(self, call_id: str) -> None:
+    def ended(self, call_id: str, now: float) -> None:
         """The pool says that a callflow call is over."""
-        self._release(call_id)
+        self._release(call_id, now)
+
+    def saw(self, token: DialogToken, request: Request, source: Flow) -> None:
+        """A request of a call passes in its dialog."""
+        call = self._kernel.limits.calls.get(token.call_id) if token.trunk else None
+        if call is not None and call.farewell is not None:
+            call.farewell.saw(token, request, source)
+
+    def hang_up(self, call_id: str, reason: str, now: float) -> bool:
+        """Ends a trunk call with BYE to both sides, or by CANCEL; False: it is none of this edge."""
+        call = self._kernel.limits.calls.get(call_id)
+        if call is None or not call.trunk:
+            return False
+        farewell, give_up, legs = call.farewell, call.give_up, call.legs
+        if farewell is not None:
+            farewell.say(now)
+            hung_up(self._kernel.journal, call_id, legs, now)
+        self._trunk_over(call_id, CallStatus.ENDED, reason, now)
+        if give_up is not None:
+            give_up(now)
+        return True
 
     def dialog_ended(self, token: DialogToken) -> Callable[[float], None]:
         """What a BYE that was answered means for its call."""
@@ -144,6 +174,7 @@ class Calls:
             hung_up(self._kernel.journal, token.call_id, token.legs, now)
             for leg_id in token.legs:
                 self._kernel.gateway_places.release(leg_id)
+            self._kernel.limits.talks_end(token.call_id, token.legs, now)
             if token.trunk:
                 who = "caller" if token.from_caller else "called party"
                 self._trunk_over(token.call_id, CallStatus.ENDED, f"The {who} hung up.", now)
@@ -151,34 +182,70 @@ class Calls:
         return ended
 
     def get_timer(self) -> float | None:
-        return self._longest.next()
+        times = (self._longest.next(), self._kernel.limits.get_timer())
+        return min((time for time in times if time is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
-        """Gives back the places of calls that have lasted as long as they may."""
+        """Ends calls that have lasted as long as they may."""
+        self._kernel.limits.handle_timer(now)
         while (call := self._longest.due(now)) is not None:
-            if call.trunk:
-                self._trunk_over(
-                    call.call_id, CallStatus.ENDED, "The call reached its longest duration.", now
-                )
-            else:
-                self._release(call.call_id)
+            reason = f"The call reached the longest duration of {call.whose_limit}: {call.most_seconds} s."
+            if not self.hang_up(call.call_id, reason, now):
+                self._release(call.call_id, now)
 
-    def _release(self, call_id: str) -> None:
+    def _look_at_day(self, now: float) -> None:
+        """Ends the trunk calls of those who have used up what they may in a day."""
+        limits = self._kernel.limits
+        watched = [
+            call
+            for call in limits.calls.values()
+            if call.farewell is not None and any(subject.limits.for_a_day for subject in call.subjects)
+        ]
+        for call in watched:
+            over = limits.over_day(call, now)
+            if over is not None:
+                self.hang_up(call.call_id, f"A limit ended the call: {over.rule}.", now)
+        if watched and self._day is not None:
+            self._day.set(now + _DAY_LOOK)
+        else:
+            self._day = None
+
+    def _release(self, call_id: str, now: float) -> bool:
         self._kernel.gateway_places.release_call(call_id)
-        call = self._kernel.limits.release(call_id)
-        if call is not None:
-            self._longest.stop(call)
+        call = self._kernel.limits.release(call_id, now)
+        if call is None:
+            return False
+        call.give_up = call.farewell = None
+        self._longest.stop(call)
+        return True
 
-    def _take_place(self, call_id: str, account: Account, *, trunk: bool, now: float) -> None:
+    def _began(self, call: LiveCall, now: float) -> None:
         self.begun += 1
-        call = LiveCall(call_id, account.id, trunk=trunk, since=now)
-        self._kernel.limits.take(call)
-        call.wanted = now + account.max_call_seconds + (0.0 if trunk else _POOL_GRACE)
+        call.wanted = now + call.most_seconds + (0.0 if call.trunk else _POOL_GRACE)
         self._longest.changed(call)
+
+    def _trunk_answered(
+        self, call: LiveCall, crossing: Crossing, leg_id: str
+    ) -> Callable[[Branch, Response, Flow, float], None]:
+        def answered(branch: Branch, answer: Response, source: Flow, now: float) -> None:
+            if not call.rows:
+                return
+            assert branch.leg is not None
+            call.give_up = None
+            call.farewell = Farewell(self._kernel, crossing, branch, answer, source)
+            call.legs = (leg_id, branch.leg.id)
+            self._kernel.limits.let_go(call, call.holds)
+            call.wanted = now + call.most_seconds
+            self._longest.changed(call)
+            if self._day is None and any(subject.limits.for_a_day for subject in call.subjects):
+                self._day = Alarm(self._kernel, self._look_at_day)
+                self._day.set(now + _DAY_LOOK)
+
+        return answered
 
     def _trunk_ended(self, call_id: str) -> Callable[[Final, float], None]:
         def ended(final: Final, now: float) -> None:
-            if final.status >= 300:
+            if final.status >= 300 and call_id in self._kernel.limits.calls:
                 outcome = _CALL_STATUS.get(status_after(final.status), CallStatus.FAILED)
                 self._trunk_over(
                     call_id, outcome, f"Not answered: {final.status} {printable(final.reason)}.", now
@@ -187,7 +254,7 @@ class Calls:
         return ended
 
     def _trunk_over(self, call_id: str, status: CallStatus, reason: str, now: float) -> None:
-        self._release(call_id)
+        self._release(call_id, now)
         self._kernel.journal.write(CallEnded(call_id=call_id, at=now, status=status, reason=reason))
 
     def _seek_seat(
@@ -213,7 +280,7 @@ class Calls:
                 # The pool knows whether the call process has begun the call, and says how it ended.
                 kernel.release_seat(call_id, f"{final.status} {printable(final.reason)}")
                 return
-            self._release(call_id)
+            self._release(call_id, later)
             outcome = _CALL_STATUS.get(status_after(final.status), CallStatus.FAILED)
             reason = f"Not begun: {final.status} {printable(final.reason)}."
             kernel.journal.write(CallEnded(call_id=call_id, at=later, status=outcome, reason=reason))
@@ -303,10 +370,10 @@ def _order(facts: CallFacts, admission: Admission) -> CallOrder:
         document=route.callflow.document if route.callflow else None,
         url=route.url,
         fallback_document=fallback_flow.document if fallback_flow else None,
-        max_seconds=account.max_call_seconds,
         asserted=admission.caller.asserted,
         withheld=admission.caller.shown is None,
         srtp=admission.srtp,
+        max_seconds=admission.call.most_seconds,
     )
 
 

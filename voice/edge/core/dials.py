@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from secrets import token_hex
 
 from sip_config.admission import Refused
@@ -16,6 +17,7 @@ from voice.edge.core.crossing import Crossing
 from voice.edge.core.identity import Caller, caller_of_callflow
 from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Alarm, Kernel
+from voice.edge.core.permits import Permit
 from voice.edge.core.targets import Target, number_target, uri_hop
 from voice.edge.core.tokens import ids_of
 from voice.media.srtp import USUAL_SRTP
@@ -97,8 +99,10 @@ class Dials:
             leg_id=plan.leg_id,
         )
         process = (source.host, source.port)
+        permit = Permit(kernel, plan, now)
 
         def ended(_final: Final, _now: float) -> None:
+            permit.over()
             pending = self._pending.get(process)
             if pending is not None:
                 pending.discard(invite)
@@ -120,7 +124,7 @@ class Dials:
         targets = [
             _refused(text, plan.caller_id)
             if isinstance(caller, Refused)
-            else self._target(text, plan, directory, caller, policy.country, now)
+            else self._target(text, plan, directory, caller, policy.country, permit, now)
             for text in plan.targets
         ]
         serial = plan.hunting is Hunting.SERIAL
@@ -141,18 +145,26 @@ class Dials:
         directory: Directory,
         caller: Caller,
         country: str | None,
+        permit: Permit,
         now: float,
     ) -> Target:
         try:
             if _is_uri(text):
-                hop = uri_hop(_sip_uri(text), self._kernel.doors, caller, plan.srtp)
-                return Target(name=text, hops=[hop])
+                uri = _sip_uri(text)
+                refused = permit.refused_uri(text, uri, now)
+                if refused is not None:
+                    return Target(name=text, problem=refused)
+                hop = uri_hop(uri, self._kernel.doors, caller, plan.srtp)
+                return Target(name=text, hops=[replace(hop, barred=permit.guard(uri, now))])
             number = normalise(text.removeprefix("tel:"), country)
         except (SipParseError, NumberFault) as fault:
             status = fault.status if isinstance(fault, SipParseError) else 484
             return Target(
                 name=printable(text[:128]), problem=Final.local(status, printable(str(fault)[:120]))
             )
+        refused = permit.refused(number, now)
+        if refused is not None:
+            return Target(name=number, problem=refused)
         gateways = directory.gateways_for(plan.account_id, number)
         if not gateways:
             return Target(name=number, problem=Final.local(404, f"No gateway for {number}"))

@@ -19,7 +19,8 @@ from sip_config.routing import Route, SendOut, route_call, route_from_gateway
 from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.called import Delivery, delivery, dialled
 from voice.edge.core.identity import Caller, caller_from_customer, caller_from_gateway
-from voice.edge.core.kernel import Kernel
+from voice.edge.core.kernel import Kernel, new_id
+from voice.edge.core.live_calls import LiveCall, subjects_of
 from voice.edge.core.media_gate import MediaRefused, refusal, taking, without_gateway
 from voice.edge.core.pace import Pace
 from voice.edge.core.relay_token import RelayToken
@@ -54,6 +55,8 @@ class Admission:
     route: Route
     srtp: SrtpPolicy
     """Of the domain, or of the gateway that delivered the call."""
+    call: LiveCall
+    """It has its place."""
     directory: Directory
     came_from: str | None = None
     """The caller's address, when another POP relayed the call."""
@@ -147,19 +150,24 @@ class Gates:
         media = refusal(request, domain.srtp, f"domain {domain.label}", directory.base_domain)
         if media is not None:
             return self._refused_media(request, source, Gate.MEDIA, media, now, account, (domain, admitted))
-        if not self._within_limits(request, source, account, domain, now, admitted):
-            return None
         destination, e164 = dialled(request, account.identity.country)
         route = route_call(directory, domain, e164, secure=request.sip_uri.scheme == "sips")
+        goes_to = e164 if isinstance(route, SendOut) else None
+        call = self._within_limits(request, source, account, domain, admitted, goes_to, now)
+        if call is None:
+            return None
         if isinstance(route, Refused):
+            self._kernel.limits.release(call.call_id, now)
             return self._refused(request, source, Gate.ROUTE, route, 404, now, domain, admitted=admitted)
         if isinstance(route, SendOut) and caller.privacy.unprovidable:
+            self._kernel.limits.release(call.call_id, now)
             return self._refused(
                 request, source, Gate.ROUTE, _NO_SESSION_PRIVACY, 500, now, domain, admitted=admitted
             )
         if isinstance(route, SendOut):
             gateways = taking(request, domain.srtp, route.gateways)
             if not gateways:
+                self._kernel.limits.release(call.call_id, now)
                 media = without_gateway(route.gateways, directory.base_domain)
                 return self._refused_media(
                     request, source, Gate.ROUTE, media, now, account, (domain, admitted)
@@ -174,6 +182,7 @@ class Gates:
             e164=e164,
             route=route,
             srtp=domain.srtp,
+            call=call,
             directory=directory,
             came_from=let_in.came_from,
         )
@@ -239,7 +248,8 @@ class Gates:
         media = refusal(request, gateway.srtp, f"gateway {gateway.name}", directory.base_domain)
         if media is not None:
             return self._refused_media(request, source, Gate.MEDIA, media, now, account)
-        if not self._within_limits(request, source, account, None, now):
+        call = self._within_limits(request, source, account, None, None, None, now)
+        if call is None:
             return None
         return Admission(
             account=account,
@@ -251,6 +261,7 @@ class Gates:
             e164=e164,
             route=route,
             srtp=gateway.srtp,
+            call=call,
             directory=directory,
         )
 
@@ -311,20 +322,32 @@ class Gates:
         source: Flow,
         account: Account,
         domain: Domain | None,
+        admitted: Admitted | None,
+        dialled: str | None,
         now: float,
-        admitted: Admitted | None = None,
-    ) -> bool:
-        over = self._kernel.limits.admit(account, now)
+    ) -> LiveCall | None:
+        """The call with its place; `dialled`: the number that it goes out to."""
+        credential = admitted.credential if admitted else None
+        subjects = subjects_of(account, domain, credential.sip_account if credential else None)
+        call = LiveCall(new_id(), account, subjects, trunk=dialled is not None, since=now)
+        over = self._kernel.limits.admit(call, now, dialled)
         if over is None:
-            return True
-        # 503 in both cases: the caller's PBX then tries its next trunk, which a 486 (a busy callee, and
-        # nobody is) would keep it from.  Only a rate can say when to come back.
+            return call
         headers = () if over.retry_after is None else (("Retry-After", str(over.retry_after)),)
         refused = Refused(cause=over.cause, rule=over.rule, remedy=over.remedy)
         self._refused(
-            request, source, Gate.LIMITS, refused, 503, now, domain, headers, account, admitted=admitted
+            request,
+            source,
+            Gate.LIMITS,
+            refused,
+            over.status,
+            now,
+            domain,
+            headers,
+            account,
+            admitted=admitted,
         )
-        return False
+        return None
 
     def _refused_media(
         self,

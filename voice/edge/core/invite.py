@@ -202,7 +202,12 @@ class Invite:
         branch = self._new_branch(target, hop, now)
 
         def found(flows: Sequence[Flow], later: float) -> None:
-            if not branch.over:
+            if branch.over:
+                return
+            barred = [] if hop.barred is None else [hop.barred(flow.host) for flow in flows]
+            if problem := next(filter(None, barred), None):
+                self.branch_failed(branch, problem, later)
+            else:
                 self._send(branch, flows, later)
 
         def failed(problem: str, later: float) -> None:
@@ -313,12 +318,16 @@ class Invite:
             self.kernel.gateway_places.take(branch.hop.gateway, branch.leg.id, branch.leg.call_id)
         first = not self._answered
         self._answered = True
+        if branch.leg is not None and not branch.over:
+            self.kernel.limits.talk_begins(self.facts.call_id, branch.leg.id, branch.target.name, now)
         branch.finish()
         self._tell_leg(branch, response, now)
         self._relay(branch, response, source, now)
         if first:
             if branch.hop.took is not None:
                 branch.hop.took(True)
+            if self.facts.answered is not None:
+                self.facts.answered(branch, response, source, now)
             self._give_up_others(Final.local(487, "Answered elsewhere"), now)
             self.crossing.let_go()
             client.let_go()

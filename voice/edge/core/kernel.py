@@ -15,6 +15,7 @@ from voice.edge.core.doors import INSIDE, Door, Doors, NoDoor
 from voice.edge.core.gateway_health import GatewayHealth
 from voice.edge.core.gateway_places import GatewayPlaces
 from voice.edge.core.gateway_sources import GatewaySources
+from voice.edge.core.ledger import Ledger
 from voice.edge.core.limits import Limits
 from voice.edge.core.peers import Peers
 from voice.edge.core.reach import LARGEST_DATAGRAM, LargeRequests, Unreachable, default_port, wanted_transport
@@ -69,6 +70,7 @@ class Kernel:
         release_seat: Callable[[str, str | None], None],
         connected: Callable[[Flow], bool],
         names: Callable[[Flow], tuple[str, ...]],
+        ledger: Ledger | None = None,
     ) -> None:
         self.settings = settings
         self.doors = doors
@@ -85,11 +87,11 @@ class Kernel:
         self.wishes: list[Wish] = []
         self.tokens = Tokens(Seal(settings.seal_key))
         self.refusals = Refusals(journal, settings.refusal_fold_seconds)
-        self.limits = Limits()
         self.gateway_health = GatewayHealth(journal)
         self.gateway_places = GatewayPlaces()
         self.gateway_sources = GatewaySources(settings.seal_key)
         self.bans = Bans(settings.bans, self.is_named)
+        self.limits = Limits(ledger)
         self.alarms: Deadlines[Alarm] = Deadlines()
         self.peers = Peers(doors)
         self.pop_hosts: frozenset[str] = frozenset()

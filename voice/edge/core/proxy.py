@@ -21,16 +21,19 @@ from voice.edge.core.crossing import Crossing
 from voice.edge.core.dials import Dials
 from voice.edge.core.doors import INSIDE, Doors
 from voice.edge.core.errand import Errand
+from voice.edge.core.farewell import Bye
 from voice.edge.core.gates import Gates, LetIn
 from voice.edge.core.invite import Invite
 from voice.edge.core.keepalives import kept_alive
 from voice.edge.core.kernel import Kernel
+from voice.edge.core.ledger import Ledger
 from voice.edge.core.liveness import Liveness, Probe
 from voice.edge.core.media_gate import change_refused
 from voice.edge.core.pop_relay import PopRelay, not_taken_over
 from voice.edge.core.pops import HERE, Choice
+from voice.edge.core.private_headers import consume_credentials, drop_our_headers
 from voice.edge.core.relay import Relay, check_dialog, relay_ack
-from voice.edge.core.relay_token import HEADER, NotRelayed
+from voice.edge.core.relay_token import NotRelayed
 from voice.edge.core.routeset import NotSealed, routes_beyond
 from voice.edge.core.scanners import KNOWN_SCANNER, caught
 from voice.edge.core.screening import (
@@ -50,11 +53,9 @@ from voice.edge.seal import MIN_TOKEN_CHARS, SealError
 from voice.edge.settings import EdgeSettings
 from voice.pool.orders import Seat
 from voice.records import Gate, Journal
-from voice.sip.digest import parse_credentials
 from voice.sip.errors import SipParseError, StreamError
 from voice.sip.flow import Flow
 from voice.sip.message import Request, Response, parse_message
-from voice.sip.params import unquote
 from voice.sip.respond import make_response
 from voice.sip.transactions import (
     Ending,
@@ -69,8 +70,6 @@ from voice.sip.via import stamp_top_via
 log = logging.getLogger(__name__)
 
 _CAPABILITIES = (("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "100rel, timer, replaces"))
-_OUR_PREFIX = "x-trunkflow-"
-_RELAY_TOKEN = HEADER.lower()
 
 
 class Proxy:
@@ -86,8 +85,9 @@ class Proxy:
         release_seat: Callable[[str, str | None], None],
         connected: Callable[[Flow], bool],
         names: Callable[[Flow], tuple[str, ...]],
+        ledger: Ledger | None = None,
     ) -> None:
-        self.kernel = Kernel(settings, doors, directory, journal, release_seat, connected, names)
+        self.kernel = Kernel(settings, doors, directory, journal, release_seat, connected, names, ledger)
         self._answers = Answers(self.kernel)
         self._sources = Sources(self.kernel, self._answers)
         self._gates = Gates(self.kernel, self._answers)
@@ -187,7 +187,7 @@ class Proxy:
 
     def _handle(self, message: Request | Response, data: bytes, source: Flow, now: float) -> None:
         if b"x-trunkflow-" in data.lower():
-            _drop_our_headers(message)
+            drop_our_headers(message)
         occurrence = self.kernel.layer.receive(message, now)
         if occurrence is None:
             return
@@ -207,7 +207,7 @@ class Proxy:
             # Not so after a challenge: then the branch has another transaction.
             if owner.client is client:
                 owner.invite.response(owner, response, source, now)
-        elif isinstance(owner, Relay):
+        elif isinstance(owner, Relay | Bye):
             owner.response(response, source, now)
         elif isinstance(owner, Probe):
             owner.response(response, now)
@@ -297,7 +297,7 @@ class Proxy:
             let_in = self._gates.let_in_elsewhere(request, source, relayed.token, now)
         else:
             let_in = self._gates.let_in(request, source, now)
-        _consume_credentials(request, self.kernel.settings.base_domain)
+        consume_credentials(request, self.kernel.settings.base_domain)
         if let_in is None:
             return
         choice = HERE if relayed is not None else self._relay.choice(request, let_in)
@@ -342,7 +342,8 @@ class Proxy:
         if media is not None:
             self._answers.refuse(request, source, media.verdict(Gate.MEDIA), now)
             return
-        _consume_credentials(request, kernel.settings.base_domain)
+        self.calls.saw(token, request, source)
+        consume_credentials(request, kernel.settings.base_domain)
         crossing = Crossing(
             request,
             source,
@@ -412,36 +413,6 @@ class Proxy:
         if isinstance(message, Request) and message.method not in ("ACK", "CANCEL"):
             with suppress(SipParseError, ValueError):
                 self._answers.send(message, source, 500)
-
-
-def _drop_our_headers(message: Request | Response) -> None:
-    """Drops what nobody but the edge may say to a call process.
-
-    The token of a relayed call is taken out where it is read (`PopRelay.taken_over`).
-    """
-    first = isinstance(message, Request) and message.method == "INVITE" and message.to.tag is None
-    for name in {name for name, _ in message.headers}:
-        if first and name.lower() == _RELAY_TOKEN:
-            continue
-        if name.lower().startswith(_OUR_PREFIX):
-            message.headers.remove(name)
-
-
-def _consume_credentials(request: Request, realm: str) -> None:
-    """Takes out what was said to us alone: nobody beyond may try its luck on it (RFC 3261 section 22.3)."""
-    if "proxy-authorization" not in request.headers:
-        return
-    lines = request.headers.lines("proxy-authorization")
-    request.headers.remove("proxy-authorization")
-    if len(lines) == 1 and f'realm="{realm}"' in lines[0]:
-        return  # The usual case.
-    for line in lines:
-        try:
-            given = parse_credentials(line)
-        except SipParseError:
-            continue
-        if given is not None and unquote(given.realm).lower() != realm:
-            request.headers.add("proxy-authorization", line)
 
 
 def _nothing_follows(_final: Final, _now: float) -> None:

@@ -48,6 +48,8 @@ class Hop:
     """Told whether the POP took the call."""
     headers: tuple[tuple[str, str], ...] = ()
     """That the request carries beside its own."""
+    barred: Callable[[str], Final | None] | None = None
+    """How the attempt ends because of the address that the URI was found to lead to; None: it may go on."""
 
 
 @dataclass(slots=True, kw_only=True)
