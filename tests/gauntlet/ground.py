@@ -7,16 +7,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
+from socket import SOCK_STREAM
 
-from bench.nodes import free_ports
 from sip_config.credentials import ha1_for_all
 from sip_config.directory import Directory
 from sip_config.model import Acl, AclId, Domain, DomainId, SipAccount, Transport
+from tests.e2e.node import free_port
 from tests.edge.sockets import PATIENCE_SECONDS, Records, running, settings
 from tests.edge.world import ACCOUNT, BASE, DOMAIN, NUMBER, an_account, gateway
 from tests.gauntlet.carrier import Carrier, carrier
 from voice.edge.server import Edge
-from voice.edge.settings import Listen
+from voice.edge.settings import Listen, TlsSettings
 from voice.gauntlet.aim import Aim
 from voice.gauntlet.attack import Attack, Result, Verdict
 from voice.gauntlet.runner import run
@@ -44,13 +45,17 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(transport: str = "UDP", **more: object) -> AsyncIterator[Ground]:
-    """The edge takes UDP and TCP at one port; `more` changes the aim."""
-    (port,) = free_ports(1)
-    both = tuple(Listen(transport=one, host="127.0.0.1", port=port) for one in (Transport.UDP, Transport.TCP))
+async def ground(
+    transport: str = "UDP", tls: TlsSettings | None = None, **more: object
+) -> AsyncIterator[Ground]:
+    """The edge takes UDP and TCP at one port, and with `tls` TLS at another; `more` changes the aim."""
+    port, secure = free_port(SOCK_STREAM), free_port(SOCK_STREAM)
+    ports = {Transport.UDP: port, Transport.TCP: port, **({Transport.TLS: secure} if tls else {})}
+    listen = tuple(Listen(transport=one, host="127.0.0.1", port=its_port) for one, its_port in ports.items())
     async with carrier() as far_end:
         config = _configured(far_end.port)
-        async with running(config, replace(settings(), listen=both)) as (edge, records):
+        async with running(config, replace(settings(), listen=listen, tls=tls)) as (edge, records):
+            port = ports[Transport(transport)]
             aim = Aim(
                 host="127.0.0.1",
                 port=port,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.edge.authority import Authority
+from tests.edge.world import DOMAIN
 from tests.gauntlet.ground import ADMITTED, GUARDED, ground, not_passed
 from voice.gauntlet.attack import Verdict
 from voice.gauntlet.runner import ATTACKS, FAMILIES
@@ -24,6 +28,16 @@ async def test_udp(family: str) -> None:
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "digest vectors"])
 async def test_tcp(family: str) -> None:
     async with ground("TCP") as stage:
+        results = await stage.attacked([attack for attack in ATTACKS if attack.family == family])
+    assert results
+    assert not_passed(results, may_skip=ONLY_UDP) == []
+
+
+@pytest.mark.parametrize("family", ["digest", "streams", "relay", "dialogs", "cancel", "floods"])
+async def test_tls(family: str, tmp_path: Path) -> None:
+    """Those that meet a connection; below it all is as by TCP."""
+    authority = Authority(tmp_path / "tls")
+    async with ground("TLS", authority.settings(authority.issue("edge.pem", DOMAIN))) as stage:
         results = await stage.attacked([attack for attack in ATTACKS if attack.family == family])
     assert results
     assert not_passed(results, may_skip=ONLY_UDP) == []

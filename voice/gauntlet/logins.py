@@ -131,7 +131,7 @@ async def _replay_elsewhere(ground: Field) -> str:
 
 async def _back(ground: Field) -> str:
     login = await login_for(ground)
-    await let_in(ground, login.signed(nc=1_000))
+    await let_in(ground, login.signed(nc=100))
     return await not_let_in(ground, login.signed(nc=1), "let in with a count that went back")
 
 
@@ -295,7 +295,12 @@ ATTACKS: Final = (
     _attack("-sess, not said", REFUSED, _sess_unnamed),
     _attack("another realm", REFUSED, _wrong("let in with another realm", realm="other.example.com")),
     _attack("the realm in capitals", REFUSED, _upper_case),
-    _attack("a nonce with its last sign changed", REFUSED, _nonce(lambda one: one[:-1] + _flip(one[-1:]))),
+    _attack(
+        "a nonce with a sign near its end changed",
+        REFUSED,
+        # Not the last: of base64 it may hold bits that mean nothing.
+        _nonce(lambda one: one[:-6] + _flip(one[-6:-5]) + one[-5:]),
+    ),
     _attack("a nonce with its first sign changed", REFUSED, _nonce(lambda one: _flip(one[:1]) + one[1:])),
     _attack("a nonce cut short", REFUSED, _nonce(lambda one: one[: len(one) // 2])),
     _attack("a nonce made longer", REFUSED, _nonce(lambda one: one + "00")),
