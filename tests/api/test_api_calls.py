@@ -69,6 +69,25 @@ async def test_as_the_sdks_ask(api: World, body: str) -> None:
     assert (row["webhook_url"], row["webhook_token"]) == hook
 
 
+async def test_numbers_are_written_as_in_the_country_of_the_account_and_shown_as_it_may(api: World) -> None:
+    identity = {"country": "NL", "verified": ["+442079460000"]}
+    assert (await api.ask("PUT", f"/accounts/{ACME}", {"identity": identity}, key="operator")).status == 200
+    body = {"source": "020 123 4567", "destination": "0612345678", "callFlow": {"steps": STEPS}}
+    assert (await api.ask("POST", "/calls", body)).status == 201
+    assert (await api.ask("POST", "/calls", {**body, "source": "+442079460000"})).status == 201
+    refused = await api.ask("POST", "/calls", {**body, "source": "+442079460001"})
+    assert (refused.status, refused.errors[0]["parameter"]) == (422, "source")
+    rows = await api.rows(outbound_calls)
+    assert {row["source"] for row in rows} == {NUMBER, "+442079460000"}
+    assert {row["destination"] for row in rows} == {"+31612345678"}
+    for path, told in (("/voicemessages", "recipients"), ("/verify", "recipient")):
+        message = {told: "0612345678", "originator": "+442079460000", "body": "x", "type": "tts"}
+        made = await api.ask("POST", path, message)
+        assert made.status == 201, made.content
+    rows = await api.rows(outbound_calls)
+    assert {row["destination"] for row in rows} == {"+31612345678"}
+
+
 async def test_as_a_form(api: World) -> None:
     flow = json.dumps({"steps": STEPS}).replace("+", "%2B")
     form = f"source=31201234567&destination=31612345678&timeout=45&callFlow={flow}&callbackUrl=https://example.com/x"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from sip_config.gateway_options import GatewayOptions
+from sip_config.identity_policy import IdentityPolicy
 from tests.edge.platform import QUICK, PopEdge, platform
 from tests.edge.telephone import talk, telephone
 from tests.edge.world import BASE, NUMBER, ack_of_failure, an_account, gateway, with_credentials
@@ -67,6 +69,24 @@ async def test_the_second_edge_asks_for_no_digest_and_its_own_lists_need_not_kno
             await talk(pbx, carrier, pops["us1"].address, again)
             started = await pops["eu1"].records.first(CallStarted)
             assert started.sip_account == "pbx"
+
+
+async def test_who_calls_is_judged_by_the_pop_that_handles_the_call_and_told_in_every_message() -> None:
+    account = replace(an_account(), identity=IdentityPolicy(verified=("+31201111111",)))
+    with telephone() as pbx, telephone() as carrier:
+        options = GatewayOptions(trusted=True)
+        way_out = gateway(host=carrier.host, port=carrier.port, options=options)
+        async with platform(["us1", "eu1"], gateways=[way_out], account=account) as pops:
+            claims = (("Remote-Party-ID", "<sip:+31201111111@pbx>;privacy=full"), ("Subject", "private"))
+            invite = pbx.request("INVITE", PLAIN, *claims, from_="<sip:a@anonymous.invalid>;tag=x")
+            near, _, arrived = await talk(pbx, carrier, pops["us1"].address, invite)
+            near.send("INFO")
+            for message in (arrived, await carrier.request_of("INFO")):
+                assert "<tel:+31201111111>" in message.headers.values("P-Asserted-Identity")
+                assert message.headers.get("Privacy") == "id"
+                assert "Remote-Party-ID" not in message.headers
+            started = await pops["eu1"].records.first(CallStarted)
+            assert started.source == "+31201111111"
 
 
 async def test_a_caller_that_gives_up_is_believed_at_both_edges() -> None:

@@ -178,6 +178,26 @@ async def test_what_a_callee_is_shown(order: dict[str, str], request_: dict[str,
     assert [plan.caller_id for plan in scene.plans] == [shown]
 
 
+@pytest.mark.parametrize(
+    ("request_", "asserted", "withheld"),
+    [
+        ({}, "+31208888888", True),
+        ({"mask": True}, None, False),
+        ({"caller_id": "+442071234567"}, None, False),
+    ],
+    ids=["the caller", "masked", "asked for"],
+)
+async def test_what_is_known_of_the_caller_goes_with_its_own_number_alone(
+    request_: dict[str, str], asserted: str | None, withheld: bool
+) -> None:
+    scene = Scene(replace(order_for(None), source="Restricted", asserted="+31208888888", withheld=True))
+    work = asyncio.ensure_future(scene.line.dial(replace(DIAL, **request_)))  # type: ignore[arg-type]
+    scene.stage.after["invited"] = work.cancel
+    await scene.cancelled(work)
+    (plan,) = scene.plans
+    assert (plan.asserted, plan.withheld) == (asserted, withheld)
+
+
 async def test_a_leg_that_has_an_id_is_filed_with_it_and_known_while_it_rings() -> None:
     scene = Scene()
     work = asyncio.ensure_future(scene.line.dial(DIAL, quietly=True, leg_id="leg-1"))

@@ -15,7 +15,7 @@ from voice.api.flow_schemas import FLOW_BODY
 from voice.api.money import Purse
 from voice.api.operation import Operation
 from voice.api.paging import PARAMETERS, Page, voice_list, voice_one
-from voice.api.readers import Misfit, choice, dialable, e164, integer, text, timestamp, url
+from voice.api.readers import Misfit, choice, dialable_in, e164_in, integer, text, timestamp, url
 from voice.api.recordings import shown_recording
 from voice.api.reply import Reply
 from voice.api.request import Request
@@ -74,8 +74,9 @@ class Calls:
 
     async def create(self, request: Request) -> Reply:
         body = request.body
-        source = body.required("source", e164)
-        destination = body.required("destination", dialable)
+        policy = await self._accounts.identity(request.account_id)
+        source = body.required("source", e164_in(policy.country))
+        destination = body.required("destination", dialable_in(policy.country))
         ring_seconds = body.get(
             "timeout", integer(least=1, most=LONGEST_RING_SECONDS), USUAL_RING_SECONDS, zero_is_unset=True
         )
@@ -84,7 +85,8 @@ class Calls:
         flow = None if flow_id else flow_of_field(body, "callFlow")
         if not flow_id and body.raw("callFlow") is None:
             body.fault("callFlow", "callFlow or callFlowId is missing.", code=Code.MISSING)
-        if source and await self._flows.number(request.account_id, source) is None:
+        owned = source and await self._flows.number(request.account_id, source) is not None
+        if source and not owned and not policy.allows(source):
             body.fault("source", f"The account has no number {source}, so it cannot be the caller id.")
         document = flow.document if flow else None
         if flow_id:
@@ -138,7 +140,8 @@ class Calls:
     async def add_leg(self, request: Request) -> Reply:
         call = await self._call(request)
         try:
-            destination = dialable(request.path["destination"])
+            policy = await self._accounts.identity(request.account_id)
+            destination = dialable_in(policy.country)(request.path["destination"])
         except Misfit as misfit:
             raise Invalid.field("destination", misfit.message) from None
         if call["ended_at"] is not None:
@@ -244,7 +247,7 @@ _HUNG_UP: Final = "Hung up by the API before it was dialled."
 
 _BODY: Final = schemas.fields(
     {
-        "source": schemas.described(schemas.TEXT, "Caller id: a number that the account owns."),
+        "source": schemas.described(schemas.TEXT, "Caller id: a number that the account may show."),
         "destination": schemas.described(schemas.TEXT, "A telephone number in E.164, or a SIP URI."),
         "callFlow": FLOW_BODY,
         "callFlowId": schemas.described(schemas.TEXT, "Of a stored callflow, instead of callFlow."),

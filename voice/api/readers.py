@@ -118,19 +118,27 @@ def url(value: Any) -> str:
     return fitting(words.web_address, longest=LONGEST_URL)(value)
 
 
-def e164(value: Any) -> str:
-    """A telephone number, normalised to E.164 with a ``+``."""
-    return fitting(normalise, longest=64)(value)
+def e164(value: Any, country: str | None = None) -> str:
+    """A telephone number, normalised to E.164 with a ``+``, also from a country's national format."""
+    return fitting(lambda given: normalise(given, country), longest=64)(value)
 
 
-def dialable(value: Any) -> str:
+def e164_in(country: str | None) -> Reader[str]:
+    return lambda value: e164(value, country)
+
+
+def dialable_in(country: str | None) -> Reader[str]:
     """Whom a call can go to: a telephone number in E.164 with a ``+``, or a SIP URI."""
-    given = text(longest=255)(value).strip()
-    if not given.lower().startswith(("sip:", "sips:")):
-        return e164(given)
-    if not re.fullmatch(SIP_URI, given):
-        raise Misfit(f"{quoted(given)} is no SIP URI to dial; write sip:user@host.")
-    return given
+
+    def read(value: Any) -> str:
+        given = text(longest=255)(value).strip()
+        if not given.lower().startswith(("sip:", "sips:")):
+            return e164(given, country)
+        if not re.fullmatch(SIP_URI, given):
+            raise Misfit(f"{quoted(given)} is no SIP URI to dial; write sip:user@host.")
+        return given
+
+    return read
 
 
 def fitting(read_text: Callable[[str], T], *, longest: int = 255) -> Reader[T]:

@@ -7,18 +7,19 @@ from typing import Any, Final
 
 from callflows.faults import DocumentFaults
 from callflows.steps.say import Voice
+from sip_config.identity_policy import IdentityPolicy
 from voice.api import schemas
 from voice.api.faults import Code, Family, Invalid, Json, NotFound, TooManyRequests
 from voice.api.fields import Fields
 from voice.api.money import Purse
 from voice.api.operation import Operation
-from voice.api.readers import choice, e164, integer, text, truth, url
+from voice.api.readers import choice, e164_in, integer, text, truth, url
 from voice.api.reply import Reply
 from voice.api.request import Request
 from voice.api.services import Services
 from voice.messages import offset_time
 from voice.store.keys import node_key
-from voice.store.listing import Row
+from voice.store.listing import Accounts, Row
 from voice.store.messages import MessageStore
 from voice.store.outbound import NewCall, OutboundStore
 from voice.store.verifications import (
@@ -51,6 +52,7 @@ class Verifications:
         self._database = services.database
         self._store = VerificationStore(services.database, outbound, services.clock)
         self._messages = MessageStore(services.database, outbound)
+        self._accounts = Accounts(services.database)
         self._purse = Purse(services)
         self._clock = services.clock
 
@@ -58,7 +60,8 @@ class Verifications:
         body = request.body
         _check_channel(body)
         now = self._clock()
-        number = body.required("recipient", e164)
+        policy = await self._accounts.identity(request.account_id)
+        number = body.required("recipient", e164_in(policy.country))
         originator = body.optional("originator", text(longest=32), zero_is_unset=True)
         template = body.get("template", text(longest=500), USUAL_TEMPLATE, zero_is_unset=True)
         if template and MARK not in template:
@@ -73,7 +76,7 @@ class Verifications:
         returned = body.get("returnToken", truth, False)
         reference = body.optional("reference", text(longest=60), zero_is_unset=True)
         report_url = body.optional("reportUrl", url, zero_is_unset=True)
-        caller_id = await self._caller_id(request.account_id, originator, body)
+        caller_id = await self._caller_id(request.account_id, originator, policy, body)
         token = new_token(length or 6)
         document = _document(template or USUAL_TEMPLATE, token, language, voice, body)
         body.check()
@@ -171,10 +174,14 @@ class Verifications:
     async def _key(self) -> bytes:
         return await node_key(self._database, "verify", now=self._clock())
 
-    async def _caller_id(self, account_id: str, originator: str | None, body: Fields) -> str | None:
-        """The account's number that the originator is, else its first."""
+    async def _caller_id(
+        self, account_id: str, originator: str | None, policy: IdentityPolicy, body: Fields
+    ) -> str | None:
+        """The number that the originator is, when the account may show it, else the account's first."""
         digits = (originator or "").strip().removeprefix("+")
         wanted = f"+{digits}" if digits.isascii() and digits.isdigit() else None
+        if wanted is not None and policy.allows(wanted):
+            return wanted
         found = await self._messages.caller_id(account_id, wanted)
         if found is None:
             owned = f"The account has no number {wanted}" if wanted else "The account has no number"

@@ -10,6 +10,7 @@ from callflows.faults import DocumentFaults
 from callflows.json_flow import from_json
 from callflows.model import IfMachine
 from callflows.steps.say import Voice
+from sip_config.identity_policy import IdentityPolicy
 from voice.api import schemas
 from voice.api.admin.shapes import many
 from voice.api.faults import Code, Family, Json, NotFound
@@ -63,9 +64,10 @@ class VoiceMessages:
         body = request.body
         now = self._clock()
         spoken = body.required("body", text(longest=LONGEST_BODY))
-        numbers = _recipients(body)
+        policy = await self._accounts.identity(request.account_id)
+        numbers = _recipients(body, policy.country)
         originator = body.optional("originator", text(longest=32), zero_is_unset=True)
-        caller_id = await self._caller_id(request.account_id, originator, body)
+        caller_id = await self._caller_id(request.account_id, originator, policy, body)
         scheduled = body.optional("scheduledDatetime", timestamp, zero_is_unset=True)
         message = NewMessage(
             id=uuid.uuid4().hex,
@@ -121,15 +123,19 @@ class VoiceMessages:
             raise NotFound("voice message", message_id)
         return Reply.empty()
 
-    async def _caller_id(self, account_id: str, originator: str | None, body: Fields) -> str | None:
-        """A number of the account: the originator, when that is one; a name shows the account's first."""
+    async def _caller_id(
+        self, account_id: str, originator: str | None, policy: IdentityPolicy, body: Fields
+    ) -> str | None:
+        """A number that the account may show: the originator; when that is a name, the account's first."""
         wanted: str | None = None
         if originator is not None and originator.lstrip("+").replace(" ", "").isdigit():
             try:
-                wanted = e164(originator)
+                wanted = e164(originator, policy.country)
             except Misfit as misfit:
                 body.fault("originator", misfit.message)
                 return None
+        if wanted is not None and policy.allows(wanted):
+            return wanted
         found = await self._store.caller_id(account_id, wanted)
         if found is None:
             owned = f"The account has no number {wanted}" if wanted else "The account has no number"
@@ -147,7 +153,7 @@ class VoiceMessages:
 _DELETED: Final = "The voice message was deleted before this call was placed."
 
 
-def _recipients(body: Fields) -> tuple[str, ...]:
+def _recipients(body: Fields, country: str | None) -> tuple[str, ...]:
     """Numbers in digits, each once: from a list, or a text with commas between them."""
     given = body.raw("recipients")
     if given is None or given == "" or given == []:
@@ -160,7 +166,7 @@ def _recipients(body: Fields) -> tuple[str, ...]:
     numbers: dict[str, None] = {}
     for index, one in enumerate(listed):
         try:
-            numbers[e164(one).removeprefix("+")] = None
+            numbers[e164(one, country).removeprefix("+")] = None
         except Misfit as misfit:
             body.fault("recipients", misfit.message, within=f"/{index}")
     return tuple(numbers)

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Select, Table, func, or_, select, update
 
+from sip_config.identity_policy import IdentityPolicy
 from voice.store.database import Database
 from voice.store.schema import accounts, calls, legs, recordings
 
@@ -65,6 +67,14 @@ class Accounts:
         with self._database.errors():
             async with self._database.reading() as connection:
                 return int((await connection.execute(query)).scalar_one())
+
+    async def identity(self, account_id: str) -> IdentityPolicy:
+        """What its calls may show of who calls."""
+        query = select(accounts.c.identity).where(accounts.c.id == account_id)
+        with self._database.errors():
+            async with self._database.reading() as connection:
+                stored = (await connection.execute(query)).scalar_one()
+                return msgspec.json.decode(stored, type=IdentityPolicy)
 
 
 class Listing:
