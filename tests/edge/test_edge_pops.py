@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from sip_config.gateway_options import GatewayOptions
 from sip_config.identity_policy import IdentityPolicy
 from tests.edge.platform import QUICK, PopEdge, platform
 from tests.edge.telephone import talk, telephone
-from tests.edge.world import BASE, NUMBER, ack_of_failure, an_account, gateway, with_credentials
+from tests.edge.world import BASE, NUMBER, SDP, Dialog, ack_of_failure, an_account, gateway, with_credentials
 from voice.edge.core.liveness import PopState
 from voice.edge.core.relay_token import HEADER
 from voice.records import CallEnded, CallStarted, Gate, Refusal
@@ -19,6 +21,17 @@ PLAIN = f"sip:{NUMBER}@acme.{BASE}"
 
 def bound(pop: str) -> str:
     return f"sip:{NUMBER}@acme.{pop}.{BASE}"
+
+
+@contextmanager
+def hole_at(pop: PopEdge) -> Iterator[None]:
+    """Whatever is sent to a POP vanishes, and it sends nothing."""
+    loop = asyncio.get_running_loop()
+    sockets = list(pop.edge._udp.values())
+    for udp in sockets:
+        loop.remove_reader(udp._socket.fileno())
+        udp.send = lambda data, flow: None  # type: ignore[method-assign]
+    yield
 
 
 def refusals(pops: dict[str, PopEdge]) -> list[Refusal]:
@@ -234,3 +247,41 @@ async def test_a_stranger_gains_nothing_by_a_token() -> None:
             assert stranger.inbox == []
             [refusal] = refusals(pops)
             assert refusal.cause == "source-unknown"
+
+
+async def test_a_call_that_a_pop_took_and_had_no_time_to_ring_is_moved_when_the_pop_is_lost() -> None:
+    """The POP has said 100, so silence says nothing; that it is down does."""
+    with telephone() as pbx, telephone() as carrier:
+        way_out = gateway(host=carrier.host, port=carrier.port)
+        async with platform(["us1", "eu1"], gateways=[way_out]) as pops:
+            await pops["us1"].believes("eu1", PopState.ALIVE)
+            invite = pbx.request("INVITE", PLAIN)
+            pbx.calls(pops["us1"].address, invite)
+            first = await carrier.request_of("INVITE")
+            assert first.vias[0].host == pops["eu1"].address[0]
+            # From here on eu1 neither hears nor says anything.
+            with hole_at(pops["eu1"]):
+                began = asyncio.get_running_loop().time()
+                second = await carrier.request_of("INVITE")
+                assert asyncio.get_running_loop().time() - began < 4.0
+                assert second.vias[0].host == pops["us1"].address[0]
+                carrier.answer(second, 200, body=SDP)
+                ok = await pbx.response_of(200)
+                Dialog.of_caller(pbx, ok).send("ACK", cseq=ok.cseq.number)
+                await carrier.request_of("ACK")
+
+
+async def test_a_call_that_rings_is_left_where_it_rings() -> None:
+    with telephone() as pbx, telephone() as carrier:
+        way_out = gateway(host=carrier.host, port=carrier.port)
+        async with platform(["us1", "eu1"], gateways=[way_out]) as pops:
+            await pops["us1"].believes("eu1", PopState.ALIVE)
+            pbx.calls(pops["us1"].address, pbx.request("INVITE", PLAIN))
+            arrived = await carrier.request_of("INVITE")
+            carrier.answer(arrived, 180)
+            await pbx.response_of(180)
+            pops["eu1"].edge.drain()
+            await pops["us1"].believes("eu1", PopState.DOWN)
+            carrier.answer(arrived, 200, body=SDP)
+            await pbx.response_of(200)
+            assert carrier.inbox == []

@@ -104,6 +104,9 @@ class Branch:
             options = self.hop.gateway.options
             self._ringing = None if options.ringing_seconds is None else now + options.ringing_seconds
             self._last = None if options.total_seconds is None else now + options.total_seconds
+        elif self.hop.pop is not None:
+            # Until it rings there, the call can be moved when the POP is found to be down.
+            self._ringing = now + kernel.settings.timer_c
         self.client = kernel.layer.begin_client(request, branch, flow, now, data)
         self.client.owner = self
         if self.hop.patience is not None:
@@ -163,6 +166,11 @@ class Branch:
         """Sends CANCEL for a branch that is over already; nothing that comes of it matters."""
         if self.client is not None and self.client.waiting:
             self._send_cancel(now)
+
+    def lost(self, why: str, now: float) -> None:
+        """The hop is known to be gone: the next one is tried, unless the call has rung there."""
+        if self.waiting in (Waiting.ANY_RESPONSE, Waiting.RINGING):
+            self._move_on(why, now)
 
     def _move_on(self, why: str, now: float) -> None:
         """Leaves the hop to itself for the next one; what it does all the same is still heard."""

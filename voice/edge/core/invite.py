@@ -162,6 +162,11 @@ class Invite:
             final = Final.local(503, f"The next hop cannot be reached{why}")
         self.branch_failed(branch, branch.end_as or final, now)
 
+    def pop_lost(self, pop: str, now: float) -> None:
+        """A POP is down: a call that waits for it goes elsewhere."""
+        for branch in [branch for branch in self._branches if branch.hop.pop == pop]:
+            branch.lost(f"POP {pop} is down", now)
+
     def gateway_failed(self, branch: Branch, reason: str, now: float) -> None:
         """The gateway of a branch could not be reached, or stayed silent."""
         if not branch.over:

@@ -114,6 +114,7 @@ class Liveness:
         self._followed: Mapping[str, Pop] | None = None
         self._jitter = random.Random(os.urandom(8))  # noqa: S311 - no secret depends on it
         self._following: Alarm | None = None
+        self.when_down: Callable[[str, float], None] = _nobody_listens
 
     def begin(self, now: float) -> None:
         """From now on the POPs are asked."""
@@ -281,9 +282,14 @@ class Liveness:
         before, peer.state, peer.since = peer.state, state, now
         if state is PopState.DOWN:
             log.warning("POP %s is down (%s): new calls go elsewhere", peer.pop.name, peer.why)
+            self.when_down(peer.pop.name, now)
         elif before is PopState.DOWN:
             log.warning("POP %s is alive again", peer.pop.name)
 
 
 def _uri(pop: Pop) -> SipUri:
     return parse_uri(f"sip:{pop.address}")
+
+
+def _nobody_listens(_pop: str, _now: float) -> None:
+    """Until somebody does."""

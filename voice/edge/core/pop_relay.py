@@ -46,6 +46,9 @@ class PopRelay:
         self._liveness = liveness
         key = kernel.settings.relay.key
         self._tokens = None if key is None else RelayTokens(key)
+        self._pending: set[Invite] = set()
+        """Relayed, and not decided yet."""
+        liveness.when_down = self._down
 
     def taken_over(self, request: Request, source: Flow, now: float) -> Relayed | None:
         """A call that another POP relays to this one; None: it is an ordinary call.
@@ -102,7 +105,12 @@ class PopRelay:
             trunk=False,
         )
 
+        def ended(_final: Final, _later: float) -> None:
+            # The POP that handles the call keeps its records.
+            self._pending.discard(invite)
+
         def untaken(later: float) -> None:
+            self._pending.discard(invite)
             if choice.here:
                 handle_here(later)
             else:
@@ -111,9 +119,13 @@ class PopRelay:
 
         facts = CallFacts(kind=Kind.POP, call_id="", account_id=domain.account_id, source="", untaken=untaken)
         hops = self._hops(request, source, let_in, choice, now)
-        Invite(kernel, server, crossing, facts, _nothing_follows).begin(
-            [Target(name=request.uri, hops=hops)], now
-        )
+        invite = Invite(kernel, server, crossing, facts, ended)
+        self._pending.add(invite)
+        invite.begin([Target(name=request.uri, hops=hops)], now)
+
+    def _down(self, pop: str, now: float) -> None:
+        for invite in list(self._pending):
+            invite.pop_lost(pop, now)
 
     def no_pop(
         self,
@@ -188,7 +200,3 @@ def not_taken_over(refused: NotRelayed) -> Verdict:
         remedy=refused.remedy,
         headers=(("Retry-After", ELSEWHERE),),
     )
-
-
-def _nothing_follows(_final: Final, _now: float) -> None:
-    """The POP that handles the call keeps its records."""
