@@ -225,7 +225,7 @@ def test_a_request_that_comes_back_for_somewhere_else_is_no_loop() -> None:
 
 def test_demands_on_the_proxy_are_420_and_demands_on_the_callee_pass() -> None:
     _, pbx, carrier = trunk()
-    pbx.send(pbx.invite(NUMBER, ("Proxy-Require", "foo, bar")))
+    pbx.send(pbx.invite(NUMBER, ("Proxy-Require", "foo, privacy, bar")))
     assert pbx.gets_response(420).headers.lines("Unsupported") == ["foo", "bar"]
     pbx.send(pbx.invite(NUMBER, ("Require", "baz")))
     assert carrier.gets_request("INVITE").headers.get("Require") == "baz"

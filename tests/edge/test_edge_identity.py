@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sip_config.admission import Refused
 from sip_config.gateway_options import GatewayOptions
 from sip_config.identity_policy import IdentityPolicy, OtherCallers
 from sip_config.model import Gateway, Number
@@ -27,8 +30,11 @@ from tests.edge.world import (
     gateway,
     with_credentials,
 )
+from voice.edge.core.identity import caller_from_customer, caller_from_gateway
+from voice.edge.core.nameless_sdp import nameless
 from voice.pool.orders import DialPlan, Hunting
 from voice.records import CallStarted, Refusal
+from voice.sip.errors import SipParseError
 from voice.sip.message import Request, Response
 
 OWN = "+31201111111"
@@ -444,3 +450,72 @@ def test_nothing_of_a_caller_that_wants_it_leaks_in_any_message(privacy: str) ->
         assert PBX.encode() not in text.partition(b"\r\n\r\n")[0], text.decode()
         assert message.call_id == arrived.call_id
     assert len({message.call_id for message in seen}) == 1
+
+
+@pytest.mark.parametrize("carrier", [PLAIN, TRUSTED], ids=["plain", "trusted"])
+def test_a_pbx_may_require_that_privacy_is_honoured(carrier: Gateway) -> None:
+    """RFC 3323 section 4.2; whoever follows is not asked, since it may not know the option."""
+    arrived = sent(("Proxy-Require", "privacy"), ("Privacy", "id;critical"), carrier=carrier)
+    assert "Proxy-Require" not in arrived.headers
+    assert arrived.from_.uri == "sip:anonymous@anonymous.invalid"
+
+
+@pytest.mark.parametrize("length", [128, 129, 900])
+def test_a_call_id_too_long_to_be_hidden_leads_back_all_the_same(length: int) -> None:
+    world = world_of(PLAIN)
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    pbx.send(pbx.invite(NUMBER, ("Privacy", "user"), call_id="x" * length))
+    pbx.gets_response(100)
+    arrived = carrier.gets_request("INVITE")
+    assert len(arrived.contact.uri if arrived.contact else "") < 700
+    assert (arrived.call_id == "x" * length) is (length > 128)
+    callee = Dialog.of_callee(carrier, arrived, carrier.answer(arrived, 200, body=SDP))
+    assert pbx.gets_response(200).call_id == "x" * length
+    callee.send("BYE")
+    assert pbx.gets_request("BYE").call_id == "x" * length
+
+
+NAMES = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Privacy", "From")
+PIECES = st.sampled_from(
+    (
+        '" < > , ; sip: sips: tel: +31201111111 0201111111 @ x % %41 bob party= calling privacy= full '
+        "phone-context= +31 id none critical \\ \xe9"
+    ).split()
+    + [" "]
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.lists(PIECES, max_size=8).map("".join)), max_size=5))
+def test_whatever_is_claimed_nobody_is_believed_another_number(claims: list[tuple[str, str]]) -> None:
+    request = Request("INVITE", f"sip:{NUMBER}@{DOMAIN}")
+    request.headers.add("From", "<sip:x@y>;tag=x")
+    for name, value in claims:
+        if name == "From":
+            request.headers.set(name, value)
+        else:
+            request.headers.add(name, value)
+    try:
+        request.from_  # noqa: B018 - a From that cannot be read never comes as far
+    except SipParseError:
+        return
+    for others in OtherCallers:
+        caller = caller_from_customer(request, replace(POLICY, others=others), lambda e164: e164 == OWN, None)
+        if isinstance(caller, Refused):
+            assert others is OtherCallers.REFUSE
+            continue
+        assert caller.asserted in (None, OWN)
+        if others is not OtherCallers.PASS:
+            assert caller.shown in (None, OWN)
+        if caller.privacy.hides_caller:
+            assert caller.shown is None
+    caller_from_gateway(request, "NL", trusted=True)
+
+
+@given(
+    st.lists(st.sampled_from([b"v=0", b"o=bob 1 1 IN IP4 h.bob", b"s=bob", b"i=bob", b"e=bob", b"a=x", b""]))
+)
+def test_a_session_description_keeps_its_lines_and_loses_its_names(lines: list[bytes]) -> None:
+    body = b"\r\n".join([b"v=0", *lines, b""])
+    assert b"bob" not in nameless(body)
+    assert nameless(body).count(b"a=x\r\n") == lines.count(b"a=x")
+    assert nameless(b"i=bob\r\n") == b"i=bob\r\n"

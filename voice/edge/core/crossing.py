@@ -181,7 +181,7 @@ class Passage:
         )
         first += added
         changes["route"] = None
-        if self.guise.masked:
+        if self.guise.renames:
             changes["call-id"] = self._call_id_below
         if hops is None:
             first.append(("max-forwards", str(DEFAULT_MAX_FORWARDS)))
@@ -230,7 +230,7 @@ class Passage:
             host=crossing.up.host,
         )
         changes["via"] = None
-        if self.guise.masked:
+        if self.guise.renames:
             changes["call-id"] = crossing.sip_call_id
         if self.shown is not None:
             changes["from"] = crossing.from_text
@@ -253,7 +253,7 @@ class Passage:
     def _call_id_below(self) -> str:
         """The Call-ID as the next hop knows it."""
         crossing, hidden = self._crossing, self.guise.call_id
-        if hidden is None:
+        if not hidden:
             return crossing.sip_call_id
         return self._tokens.alias(crossing.sip_call_id) if crossing.from_caller else hidden
 

@@ -24,6 +24,8 @@ GUISE_LINES: Final = 5
 """Of `Guise.pack`."""
 
 MAX_HIDDEN_ROUTE_CHARS: Final = 256
+MAX_HIDDEN_CALL_ID_CHARS: Final = 128
+"""What would make a token longer than peers take in a Contact is not hidden."""
 
 _NEEDED: Final = frozenset(
     (
@@ -93,7 +95,8 @@ class Guise(NamedTuple):
     """The user part of the caller's asserted identity, as the callee's side wants it written."""
     display: str | None = None
     call_id: str | None = None
-    """As the caller's side knows it, where the callee's side knows another: it may name the caller's host."""
+    """Not None: the callee's side sees nothing of where the caller's messages come from.  Then the Call-ID
+    as the caller's side knows it, since the callee's side knows another; empty: it is too long to hide."""
     routes: tuple[str, ...] = ()
     """By which the caller's side is reached, where the callee's side may not see them either."""
     untouched: bool = False
@@ -103,6 +106,11 @@ class Guise(NamedTuple):
     def masked(self) -> bool:
         """Whether the callee's side sees nothing of where the caller's messages come from."""
         return self.call_id is not None
+
+    @property
+    def renames(self) -> bool:
+        """Whether the two sides know the call by different Call-IDs."""
+        return bool(self.call_id)
 
     def behind(self, routes: Sequence[str]) -> Guise:
         """The same for a call that came along these routes; those that fit no token cannot be hidden."""
@@ -168,8 +176,12 @@ def guise_of(
         caller.privacy,
         written if told else None,
         caller.display if told and written else None,
-        call_id if caller.privacy.hides_traces and not callee_trusted else None,
+        _hidden(call_id) if caller.privacy.hides_traces and not callee_trusted else None,
     )
+
+
+def _hidden(call_id: str | None) -> str | None:
+    return "" if call_id is not None and len(call_id) > MAX_HIDDEN_CALL_ID_CHARS else call_id
 
 
 def dressed(
@@ -190,7 +202,7 @@ def dressed(
         known, sender, receiver = Privacy.NOTHING, guise.callee_trusted, guise.caller_trusted
     believed = from_inside or sender
     told = to_inside or receiver
-    changes: Changes = {"p-preferred-identity": None, "remote-party-id": None}
+    changes = _SAID_HERE.copy()
     added: list[tuple[str, str]] = []
     privacy = known
     if "privacy" in headers:
@@ -215,11 +227,12 @@ def dressed(
     return changes, added
 
 
+_SAID_HERE: Final[Changes] = {"p-preferred-identity": None, "remote-party-id": None, "proxy-require": None}
+"""Said to the edge alone: a claim, and that Privacy be honoured."""
 _OUTSIDE: Final[Changes] = {"privacy": None, "diversion": None, "history-info": None}
 _TOLD_NOTHING: Final[Changes] = {
     "p-asserted-identity": None,
-    "p-preferred-identity": None,
-    "remote-party-id": None,
+    **_SAID_HERE,
     **_OUTSIDE,
 }
 

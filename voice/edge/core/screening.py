@@ -13,6 +13,8 @@ from voice.sip.errors import SipParseError
 from voice.sip.message import Request
 
 _PARSE_CAUSES: Final = {414: "uri-too-long", 416: "uri-scheme", 505: "sip-version", 513: "too-large"}
+_PROVIDED: Final = frozenset(("privacy",))
+"""Option tags that a proxy may be required to know: the edge honours Privacy (RFC 3323 section 4.2)."""
 _MAX_OPTIONS: Final = 16
 """Option tags of a Proxy-Require that are repeated in Unsupported."""
 
@@ -65,7 +67,10 @@ def screened(request: Request, doors: Doors) -> Verdict | None:
     if has_looped(request, doors):
         return _LOOP
     if "proxy-require" in headers:
-        demanded = headers.values("proxy-require")
+        demanded = [option for option in headers.values("proxy-require") if option.lower() not in _PROVIDED]
+    else:
+        demanded = []
+    if demanded:
         return Verdict(
             status=420,
             gate=Gate.REQUEST,
