@@ -5,18 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sip_config.admission import Refused
-from sip_config.gateway_options import GatewayOptions
-from sip_config.identity_policy import IdentityPolicy, OtherCallers
+from sip_config.identity_policy import OtherCallers
 from sip_config.model import Gateway, Number
+from tests.edge.callers import (
+    ANONYMOUS,
+    OWN,
+    PLAIN,
+    POLICY,
+    STRANGER,
+    TRUSTED,
+    VERIFIED,
+    asserted,
+    both,
+    last_request,
+    sent,
+    world_of,
+)
 from tests.edge.world import (
     ACCOUNT,
     CARRIER,
     DOMAIN,
-    EDGE,
     FLOW,
     NUMBER,
     PBX,
@@ -27,53 +36,11 @@ from tests.edge.world import (
     ack_of_failure,
     an_account,
     directory,
-    gateway,
     with_credentials,
 )
-from voice.edge.core.identity import caller_from_customer, caller_from_gateway
-from voice.edge.core.nameless_sdp import nameless
 from voice.pool.orders import DialPlan, Hunting
 from voice.records import CallStarted, Refusal
-from voice.sip.errors import SipParseError
 from voice.sip.message import Request, Response
-
-OWN = "+31201111111"
-VERIFIED = "+442079460000"
-STRANGER = "+31209999999"
-ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>;tag=x'
-TRUSTED = gateway(options=GatewayOptions(trusted=True))
-PLAIN = gateway()
-
-POLICY = IdentityPolicy(
-    country="NL", verified=(VERIFIED,), ranges=("+31203333300-+31203333399",), others=OtherCallers.PASS
-)
-
-
-def world_of(*gateways: Gateway, policy: IdentityPolicy = POLICY, **config: object) -> World:
-    own = Number(id="n", account_id=ACCOUNT, e164=OWN)
-    account = replace(an_account(), identity=policy)
-    return World(directory(account=account, gateways=gateways, numbers=[own], **config))  # type: ignore[arg-type]
-
-
-def sent(
-    *headers: tuple[str, str], carrier: Gateway = TRUSTED, policy: IdentityPolicy = POLICY, from_: str = OWN
-) -> Request:
-    """The INVITE of a PBX as the carrier gets it."""
-    world = world_of(carrier, policy=policy)
-    pbx, agent = world.agent(PBX), world.agent(CARRIER)
-    shown = from_ if ";tag=" in from_ else f'"Desk" <sip:{from_}@{DOMAIN}>;tag=x'
-    pbx.send(pbx.invite(NUMBER, *headers, from_=shown))
-    return agent.gets_request("INVITE")
-
-
-def asserted(message: Request | Response) -> list[str]:
-    return message.headers.values("P-Asserted-Identity")
-
-
-def both(number: str, display: str = "") -> list[str]:
-    name = f'"{display}" ' if display else ""
-    return [f"{name}<sip:{number}@{EDGE}>", f"<tel:{number}>"]
-
 
 # -- what is believed --------------------------------------------------------------------------------
 
@@ -299,7 +266,7 @@ def test_outside_the_realm_nobody_is_told_in_any_message() -> None:
     messages.append(carrier.gets_request("ACK"))
     caller.send("INFO", *claims)
     messages.append(carrier.gets_request("INFO"))
-    carrier.answer(carrier_request(messages), 200)
+    carrier.answer(last_request(messages), 200)
     pbx.gets_response(200)
     callee.send("INFO")
     pbx.answer(pbx.gets_request("INFO"), 200, *claims)
@@ -311,12 +278,6 @@ def test_outside_the_realm_nobody_is_told_in_any_message() -> None:
         assert OWN[1:].encode() not in text, text.decode()
         for name, _ in claims:
             assert name not in message.headers
-
-
-def carrier_request(messages: list[Request | Response]) -> Request:
-    last = messages[-1]
-    assert isinstance(last, Request)
-    return last
 
 
 def test_a_caller_that_wants_no_privacy_is_told_to_everyone() -> None:
@@ -362,160 +323,3 @@ def test_the_callee_is_known_to_the_realm_only() -> None:
         pbx.gets_response(100)
         agent.answer(agent.gets_request("INVITE"), 200, told, body=SDP)
         assert asserted(pbx.gets_response(200)) == []
-
-
-# -- privacy -----------------------------------------------------------------------------------------
-
-TRACES = (
-    ("User-Agent", "Bob's telephone"),
-    ("Subject", "Bob calls"),
-    ("Organization", "Bob Ltd"),
-    ("Call-Info", "<http://bob.example/photo.jpg>"),
-    ("Alert-Info", "<http://bob.example/ring.wav>"),
-    ("Reply-To", "<sip:bob@bob.example>"),
-    ("In-Reply-To", "1@bob.example"),
-    ("Referred-By", "<sip:bob@bob.example>"),
-    ("Geolocation", "<cid:bob@bob.example>"),
-    ("Identity", "bob.bob.bob"),
-    ("P-Access-Network-Info", "3GPP-UTRAN-TDD;bob"),
-    ("Accept-Language", "bob"),
-    ("Date", "Bobday"),
-    ("X-Bob", "bob"),
-    ("Record-Route", "<sip:proxy.bob.example;lr>"),
-    ("Via", "SIP/2.0/UDP telephone.bob.example;branch=z9hG4bKbob"),
-)
-
-
-@pytest.mark.parametrize("privacy", ["user", "header", "user;id", "header; user ;critical", "Header,ID"])
-def test_nothing_of_a_caller_that_wants_it_leaks_in_any_message(privacy: str) -> None:
-    hides_from = "user" in privacy or "id" in privacy.lower()
-    sdp = SDP.replace(b"o=-", b"o=bob").replace(b"s=-", b"s=Bob calls")
-    world = world_of(PLAIN)
-    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
-    user = OWN if not hides_from else "bob"
-    invite = pbx.request(
-        "INVITE",
-        f"sip:{NUMBER}@{DOMAIN}",
-        ("Privacy", privacy),
-        ("P-Asserted-Identity", f'"Bob" <sip:{OWN}@bob.example>'),
-        *TRACES,
-        from_=f'"Bob" <sip:{user}@bob.example>;tag=x',
-        call_id="12345@bob.example",
-        body=sdp,
-    )
-    pbx.send(invite)
-    pbx.gets_response(100)
-    arrived = carrier.gets_request("INVITE")
-    answer = carrier.answer(arrived, 180)
-    ringing = pbx.gets_response(180)
-    assert ringing.call_id == "12345@bob.example"
-    assert [str(via) for via in ringing.vias] == [str(via) for via in invite.vias]
-    rr = ("Record-Route", ", ".join(arrived.headers.values("Record-Route")))
-    answer = carrier.answer(arrived, 200, rr, body=SDP)
-    ok = pbx.gets_response(200)
-    assert "sip:proxy.bob.example;lr" in [route.uri for route in ok.record_routes]
-    caller, callee = Dialog.of_caller(pbx, ok), Dialog.of_callee(carrier, arrived, answer)
-    seen: list[Request | Response] = [arrived]
-
-    # As the caller's own proxy would send it on.
-    assert caller.routes.pop(0) == "<sip:proxy.bob.example;lr>"
-    caller.send("ACK", *TRACES[:-2], cseq=1)
-    seen.append(carrier.gets_request("ACK"))
-    world.restart_edge()
-    caller.send("INVITE", *TRACES[:-2], body=sdp)
-    pbx.gets_response(100)
-    seen.append(carrier.gets_request("INVITE"))
-    carrier.answer(carrier_request(seen), 200, body=SDP)
-    again = pbx.gets_response(200)
-    assert again.call_id == "12345@bob.example"
-    caller.send("ACK", cseq=again.cseq.number)
-    seen.append(carrier.gets_request("ACK"))
-    # The carrier knows the call by another Call-ID, and its requests find the caller all the same.
-    proxy = world.agent("8.8.1.1")
-    world.names["proxy.bob.example"] = [("UDP", "8.8.1.1", 5060)]
-    callee.send("INFO")
-    info = proxy.gets_request("INFO")
-    assert info.call_id == "12345@bob.example"
-    assert [route.uri for route in info.routes] == ["sip:proxy.bob.example;lr"]
-    proxy.answer(info, 200, *TRACES[:-2])
-    seen.append(carrier.gets_response(200))
-    caller.send("BYE", *TRACES[:-2])
-    seen.append(carrier.gets_request("BYE"))
-    carrier.answer(carrier_request(seen), 200)
-    assert pbx.gets_response(200).call_id == "12345@bob.example"
-    for message in seen:
-        text = message.to_bytes().lower()
-        assert b"bob" not in text, text.decode()
-        assert (OWN.encode() not in text) is hides_from, text.decode()
-        assert PBX.encode() not in text.partition(b"\r\n\r\n")[0], text.decode()
-        assert message.call_id == arrived.call_id
-    assert len({message.call_id for message in seen}) == 1
-
-
-@pytest.mark.parametrize("carrier", [PLAIN, TRUSTED], ids=["plain", "trusted"])
-def test_a_pbx_may_require_that_privacy_is_honoured(carrier: Gateway) -> None:
-    """RFC 3323 section 4.2; whoever follows is not asked, since it may not know the option."""
-    arrived = sent(("Proxy-Require", "privacy"), ("Privacy", "id;critical"), carrier=carrier)
-    assert "Proxy-Require" not in arrived.headers
-    assert arrived.from_.uri == "sip:anonymous@anonymous.invalid"
-
-
-@pytest.mark.parametrize("length", [128, 129, 900])
-def test_a_call_id_too_long_to_be_hidden_leads_back_all_the_same(length: int) -> None:
-    world = world_of(PLAIN)
-    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
-    pbx.send(pbx.invite(NUMBER, ("Privacy", "user"), call_id="x" * length))
-    pbx.gets_response(100)
-    arrived = carrier.gets_request("INVITE")
-    assert len(arrived.contact.uri if arrived.contact else "") < 700
-    assert (arrived.call_id == "x" * length) is (length > 128)
-    callee = Dialog.of_callee(carrier, arrived, carrier.answer(arrived, 200, body=SDP))
-    assert pbx.gets_response(200).call_id == "x" * length
-    callee.send("BYE")
-    assert pbx.gets_request("BYE").call_id == "x" * length
-
-
-NAMES = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Privacy", "From")
-PIECES = st.sampled_from(
-    (
-        '" < > , ; sip: sips: tel: +31201111111 0201111111 @ x % %41 bob party= calling privacy= full '
-        "phone-context= +31 id none critical \\ \xe9"
-    ).split()
-    + [" "]
-)
-
-
-@given(st.lists(st.tuples(st.sampled_from(NAMES), st.lists(PIECES, max_size=8).map("".join)), max_size=5))
-def test_whatever_is_claimed_nobody_is_believed_another_number(claims: list[tuple[str, str]]) -> None:
-    request = Request("INVITE", f"sip:{NUMBER}@{DOMAIN}")
-    request.headers.add("From", "<sip:x@y>;tag=x")
-    for name, value in claims:
-        if name == "From":
-            request.headers.set(name, value)
-        else:
-            request.headers.add(name, value)
-    try:
-        request.from_  # noqa: B018 - a From that cannot be read never comes as far
-    except SipParseError:
-        return
-    for others in OtherCallers:
-        caller = caller_from_customer(request, replace(POLICY, others=others), lambda e164: e164 == OWN, None)
-        if isinstance(caller, Refused):
-            assert others is OtherCallers.REFUSE
-            continue
-        assert caller.asserted in (None, OWN)
-        if others is not OtherCallers.PASS:
-            assert caller.shown in (None, OWN)
-        if caller.privacy.hides_caller:
-            assert caller.shown is None
-    caller_from_gateway(request, "NL", trusted=True)
-
-
-@given(
-    st.lists(st.sampled_from([b"v=0", b"o=bob 1 1 IN IP4 h.bob", b"s=bob", b"i=bob", b"e=bob", b"a=x", b""]))
-)
-def test_a_session_description_keeps_its_lines_and_loses_its_names(lines: list[bytes]) -> None:
-    body = b"\r\n".join([b"v=0", *lines, b""])
-    assert b"bob" not in nameless(body)
-    assert nameless(body).count(b"a=x\r\n") == lines.count(b"a=x")
-    assert nameless(b"i=bob\r\n") == b"i=bob\r\n"

@@ -101,11 +101,11 @@ async def test_calls_with_hold_and_resume(near: Transport, far: Transport, mode:
     ran.check()
 
 
-CLAIMS = f"""P-Asserted-Identity: "Bob" <sip:{CALLER}@pbx.example>
+CLAIMS = f"""P-Asserted-Identity: "Robertina" <sip:{CALLER}@pbx.example>
       P-Asserted-Identity: <tel:{CALLER}>
       Diversion: <tel:{CALLER}>;reason=no-answer
-      User-Agent: Bob's PBX
-      Subject: Bob calls
+      User-Agent: Robertina's PBX
+      Subject: Robertina calls
       Privacy: user"""
 
 
@@ -118,7 +118,7 @@ async def test_an_identity_stays_in_every_message_that_a_trusted_carrier_gets(tm
         requests = ran.far.received(method)
         assert len(requests) == count * CALLS
         for request in requests:
-            assert f'P-Asserted-Identity: "Bob" <sip:{CALLER}@' in request, request
+            assert f'P-Asserted-Identity: "Robertina" <sip:{CALLER}@' in request, request
             assert f"P-Asserted-Identity: <tel:{CALLER}>" in request, request
             assert "Privacy: user" in request, request
     started = [record for record in ran.records if isinstance(record, CallStarted)]
@@ -130,7 +130,7 @@ async def test_a_plain_carrier_gets_no_trace_of_a_caller_that_leaves_none(tmp_pa
     ran.check()
     assert len(ran.far.received("INVITE")) == 3 * CALLS
     seen = ran.far.messages.lower()
-    for trace in ("bob", CALLER[1:], "asserted", "diversion", "o=pbx", "pbx@", "privacy"):
+    for trace in ("robertina", CALLER[1:], "asserted", "diversion", "o=pbx", "pbx@", "privacy"):
         assert trace not in seen
     started = [record for record in ran.records if isinstance(record, CallStarted)]
     assert {record.source for record in started} == {CALLER}

@@ -1,0 +1,223 @@
+"""Callers who want to stay unknown: what each Privacy hides, in every message."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip_config.admission import Refused
+from sip_config.identity_policy import OtherCallers
+from sip_config.model import Gateway
+from tests.edge.callers import (
+    OWN,
+    PLAIN,
+    POLICY,
+    TRUSTED,
+    last_request,
+    sent,
+    world_of,
+)
+from tests.edge.world import (
+    CARRIER,
+    DOMAIN,
+    NUMBER,
+    PBX,
+    SDP,
+    Dialog,
+)
+from voice.edge.core.identity import caller_from_customer, caller_from_gateway
+from voice.edge.core.nameless_sdp import nameless
+from voice.sip.errors import SipParseError
+from voice.sip.message import Request, Response
+
+TRACES = (
+    ("User-Agent", "Robertina's telephone"),
+    ("Subject", "Robertina calls"),
+    ("Organization", "Robertina Ltd"),
+    ("Call-Info", "<http://robertina.example/photo.jpg>"),
+    ("Alert-Info", "<http://robertina.example/ring.wav>"),
+    ("Reply-To", "<sip:robertina@robertina.example>"),
+    ("In-Reply-To", "1@robertina.example"),
+    ("Referred-By", "<sip:robertina@robertina.example>"),
+    ("Geolocation", "<cid:robertina@robertina.example>"),
+    ("Identity", "robertina.robertina.robertina"),
+    ("P-Access-Network-Info", "3GPP-UTRAN-TDD;robertina"),
+    ("Accept-Language", "robertina"),
+    ("Date", "Robertinaday"),
+    ("X-Robertina", "robertina"),
+    ("Record-Route", "<sip:proxy.robertina.example;lr>"),
+    ("Via", "SIP/2.0/UDP telephone.robertina.example;branch=z9hG4bKrobertina"),
+)
+
+
+@pytest.mark.parametrize("privacy", ["user", "header", "user;id", "header; user ;critical", "Header,ID"])
+def test_nothing_of_a_caller_that_wants_it_leaks_in_any_message(privacy: str) -> None:
+    hides_from = "user" in privacy or "id" in privacy.lower()
+    sdp = SDP.replace(b"o=-", b"o=robertina").replace(b"s=-", b"s=Robertina calls")
+    world = world_of(PLAIN)
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    user = OWN if not hides_from else "robertina"
+    invite = pbx.request(
+        "INVITE",
+        f"sip:{NUMBER}@{DOMAIN}",
+        ("Privacy", privacy),
+        ("P-Asserted-Identity", f'"Robertina" <sip:{OWN}@robertina.example>'),
+        *TRACES,
+        from_=f'"Robertina" <sip:{user}@robertina.example>;tag=x',
+        call_id="12345@robertina.example",
+        body=sdp,
+    )
+    pbx.send(invite)
+    pbx.gets_response(100)
+    arrived = carrier.gets_request("INVITE")
+    answer = carrier.answer(arrived, 180)
+    ringing = pbx.gets_response(180)
+    assert ringing.call_id == "12345@robertina.example"
+    assert [str(via) for via in ringing.vias] == [str(via) for via in invite.vias]
+    rr = ("Record-Route", ", ".join(arrived.headers.values("Record-Route")))
+    answer = carrier.answer(arrived, 200, rr, body=SDP)
+    ok = pbx.gets_response(200)
+    assert "sip:proxy.robertina.example;lr" in [route.uri for route in ok.record_routes]
+    caller, callee = Dialog.of_caller(pbx, ok), Dialog.of_callee(carrier, arrived, answer)
+    seen: list[Request | Response] = [arrived]
+
+    # As the caller's own proxy would send it on.
+    assert caller.routes.pop(0) == "<sip:proxy.robertina.example;lr>"
+    caller.send("ACK", *TRACES[:-2], cseq=1)
+    seen.append(carrier.gets_request("ACK"))
+    world.restart_edge()
+    caller.send("INVITE", *TRACES[:-2], body=sdp)
+    pbx.gets_response(100)
+    seen.append(carrier.gets_request("INVITE"))
+    carrier.answer(last_request(seen), 200, body=SDP)
+    again = pbx.gets_response(200)
+    assert again.call_id == "12345@robertina.example"
+    caller.send("ACK", cseq=again.cseq.number)
+    seen.append(carrier.gets_request("ACK"))
+    # The carrier knows the call by another Call-ID, and its requests find the caller all the same.
+    proxy = world.agent("8.8.1.1")
+    world.names["proxy.robertina.example"] = [("UDP", "8.8.1.1", 5060)]
+    callee.send("INFO")
+    info = proxy.gets_request("INFO")
+    assert info.call_id == "12345@robertina.example"
+    assert [route.uri for route in info.routes] == ["sip:proxy.robertina.example;lr"]
+    proxy.answer(info, 200, *TRACES[:-2])
+    seen.append(carrier.gets_response(200))
+    caller.send("BYE", *TRACES[:-2])
+    seen.append(carrier.gets_request("BYE"))
+    carrier.answer(last_request(seen), 200)
+    assert pbx.gets_response(200).call_id == "12345@robertina.example"
+    for message in seen:
+        text = message.to_bytes().lower()
+        assert b"robertina" not in text, text.decode()
+        assert (OWN.encode() not in text) is hides_from, text.decode()
+        assert PBX.encode() not in text.partition(b"\r\n\r\n")[0], text.decode()
+        assert message.call_id == arrived.call_id
+    assert len({message.call_id for message in seen}) == 1
+
+
+@pytest.mark.parametrize("carrier", [PLAIN, TRUSTED], ids=["plain", "trusted"])
+def test_a_pbx_may_require_that_privacy_is_honoured(carrier: Gateway) -> None:
+    """RFC 3323 section 4.2; whoever follows is not asked, since it may not know the option."""
+    arrived = sent(("Proxy-Require", "privacy"), ("Privacy", "id;critical"), carrier=carrier)
+    assert "Proxy-Require" not in arrived.headers
+    assert arrived.from_.uri == "sip:anonymous@anonymous.invalid"
+
+
+@pytest.mark.parametrize("length", [128, 129, 255])
+def test_a_call_id_too_long_to_be_hidden_leads_back_all_the_same(length: int) -> None:
+    world = world_of(PLAIN)
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    pbx.send(pbx.invite(NUMBER, ("Privacy", "user"), call_id="x" * length))
+    pbx.gets_response(100)
+    arrived = carrier.gets_request("INVITE")
+    assert len(arrived.contact.uri if arrived.contact else "") < 700
+    assert (arrived.call_id == "x" * length) is (length > 128)
+    callee = Dialog.of_callee(carrier, arrived, carrier.answer(arrived, 200, body=SDP))
+    assert pbx.gets_response(200).call_id == "x" * length
+    callee.send("BYE")
+    assert pbx.gets_request("BYE").call_id == "x" * length
+
+
+NAMES = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Privacy", "From")
+PIECES = st.sampled_from(
+    [
+        '"',
+        "<",
+        ">",
+        ",",
+        ";",
+        "sip:",
+        "tel:",
+        OWN,
+        "0201111111",
+        "@",
+        "x",
+        "%",
+        "%41",
+        "robertina",
+        "party=",
+        "calling",
+        "privacy=",
+        "full",
+        "phone-context=",
+        "+31",
+        "id",
+        "none",
+        "critical",
+        " ",
+        "\\",
+        "é",
+    ]
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.lists(PIECES, max_size=8).map("".join)), max_size=5))
+def test_whatever_is_claimed_nobody_is_believed_another_number(claims: list[tuple[str, str]]) -> None:
+    request = Request("INVITE", f"sip:{NUMBER}@{DOMAIN}")
+    request.headers.add("From", "<sip:x@y>;tag=x")
+    for name, value in claims:
+        if name == "From":
+            request.headers.set(name, value)
+        else:
+            request.headers.add(name, value)
+    try:
+        request.from_  # noqa: B018 - a From that cannot be read never comes as far
+    except SipParseError:
+        return
+    for others in OtherCallers:
+        caller = caller_from_customer(request, replace(POLICY, others=others), lambda e164: e164 == OWN, None)
+        if isinstance(caller, Refused):
+            assert others is OtherCallers.REFUSE
+            continue
+        assert caller.asserted in (None, OWN)
+        if others is not OtherCallers.PASS:
+            assert caller.shown in (None, OWN)
+        if caller.privacy.hides_caller:
+            assert caller.shown is None
+    caller_from_gateway(request, "NL", trusted=True)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"v=0",
+                b"o=robertina 1 1 IN IP4 h.robertina",
+                b"s=robertina",
+                b"i=robertina",
+                b"e=robertina",
+                b"a=x",
+                b"",
+            ]
+        )
+    )
+)
+def test_a_session_description_keeps_its_lines_and_loses_its_names(lines: list[bytes]) -> None:
+    body = b"\r\n".join([b"v=0", *lines, b""])
+    assert b"robertina" not in nameless(body)
+    assert nameless(body).count(b"a=x\r\n") == lines.count(b"a=x")
+    assert nameless(b"i=robertina\r\n") == b"i=robertina\r\n"
