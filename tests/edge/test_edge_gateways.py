@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from sip_config.model import CallerIdRule, Gateway, Number, NumberFormat
@@ -307,6 +309,23 @@ def test_a_challenge_of_a_gateway_without_credentials_is_not_passed_on() -> None
     first.answer(first.gets_request("INVITE"), 401, ("WWW-Authenticate", 'Digest realm="carrier", nonce="a"'))
     refused = pbx.gets_response(502)
     assert "WWW-Authenticate" not in refused.headers
+
+
+@pytest.mark.parametrize(
+    ("carrier", "challenge", "says"),
+    [
+        (FIRST, 'Digest realm="c", nonce="a"', "wants a user name and a password"),
+        (SECRET, 'Digest realm="c", nonce="a", algorithm=MD5-sess', "cannot be answered: .* MD5, SHA-256"),
+        (SECRET, "Bearer x", "cannot be answered: .* is not Digest"),
+    ],
+)
+def test_a_challenge_that_is_not_answered_says_why(carrier: Gateway, challenge: str, says: str) -> None:
+    world, pbx, first, _ = calling(carrier)
+    pbx.send(pbx.invite())
+    first.answer(first.gets_request("INVITE"), 407, ("Proxy-Authenticate", challenge))
+    pbx.gets_response(100)
+    assert re.search(says, pbx.gets_response(502).reason)
+    assert re.search(says, world.said(CallEnded)[0].reason)
 
 
 def test_the_callers_own_credentials_stay_here() -> None:

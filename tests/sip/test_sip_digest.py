@@ -173,7 +173,7 @@ def test_the_topmost_supported_challenge_is_answered() -> None:
     response = challenged(
         'Bearer realm="a"',
         'Digest realm="a", nonce="1", algorithm=SHA-1024, qop="auth"',
-        'Digest realm="a", nonce="2", algorithm=SHA-256, qop="auth-int"',
+        'Digest realm="a", nonce="2", algorithm=SHA-256, qop="auth-conf"',
         'Digest realm="a',
         'Digest realm="a", nonce="3", algorithm=SHA-256, qop="auth-int,auth", opaque="o", stale=TRUE',
         'Digest realm="a", nonce="4", qop="auth"',
@@ -216,6 +216,27 @@ def test_a_challenge_without_qop_is_answered_as_rfc_2069_says() -> None:
     )
 
 
+@pytest.mark.parametrize("body", [b"", b"v=0\r\ns=caf\xe9\r\n"])
+def test_a_challenge_that_wants_the_body_as_well_gets_it(body: bytes) -> None:
+    given = answer(
+        challenged('Digest realm="a", nonce="n", qop="auth-int"'),
+        method="INVITE",
+        uri="sip:b",
+        username="u",
+        password="p",
+        cnonce="c",
+        body=body,
+    )
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode()).hexdigest()
+
+    a2 = md5(f"INVITE:sip:b:{hashlib.md5(body).hexdigest()}")
+    expected = md5(f"{md5('u:a:p')}:n:00000001:c:auth-int:{a2}")
+    assert f'response="{expected}"' in given.value
+    assert "qop=auth-int" in given.value
+
+
 def test_what_cannot_be_answered_says_why() -> None:
     with pytest.raises(NoUsableChallenge, match="no Proxy-Authenticate header"):
         answer(challenged(), method="INVITE", uri="sip:b", username="u", password="p", cnonce="c")
@@ -223,7 +244,7 @@ def test_what_cannot_be_answered_says_why() -> None:
         'Digest realm="a"',
         "Basic x",
         'Digest realm="a", nonce="1", algorithm=MD5-sess',
-        'Digest realm="a", nonce="1", qop="auth-int"',
+        'Digest realm="a", nonce="1", qop="auth-conf"',
     )
     with pytest.raises(NoUsableChallenge) as caught:
         answer(response, method="INVITE", uri="sip:b", username="u", password="p", cnonce="c")
@@ -231,7 +252,7 @@ def test_what_cannot_be_answered_says_why() -> None:
         "nonce is missing",
         "Basic is not Digest",
         "MD5, SHA-256, SHA-512-256",
-        "auth-int without auth",
+        "auth-conf without auth",
     ):
         assert reason in str(caught.value)
 

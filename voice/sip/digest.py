@@ -28,6 +28,11 @@ _SCHEME: Final = re.compile(r"[ \t]*+digest(?:[ \t]++|\Z)", re.IGNORECASE)
 _NC: Final = re.compile("[0-9a-fA-F]{8}")
 
 
+AUTH: Final = "auth"
+AUTH_INT: Final = "auth-int"
+"""As `AUTH`, with the body: answered where nothing else is offered."""
+
+
 class NoUsableChallenge(Exception):
     """A 401 or 407 that cannot be answered; the text says why and what to do."""
 
@@ -98,9 +103,16 @@ def digest_response(
     nc: str = "",
     cnonce: str = "",
     qop: str | None = None,
+    body_digest: str = "",
 ) -> str:
-    """The response parameter (RFC 7616 section 3.4.1); without `qop` that of RFC 2069."""
-    ha2 = digest(algorithm, f"{method}:{uri}")
+    """The response parameter (RFC 7616 section 3.4.1); without `qop` that of RFC 2069.
+
+    `body_digest`: the hash of the request's body, which counts for the qop ``auth-int`` (section 3.4.3).
+    """
+    a2 = f"{method}:{uri}"
+    if qop == AUTH_INT:
+        a2 += f":{body_digest}"
+    ha2 = digest(algorithm, a2)
     if qop is None:
         return digest(algorithm, f"{ha1}:{nonce}:{ha2}")
     return digest(algorithm, f"{ha1}:{nonce}:{nc}:{cnonce}:{qop}:{ha2}")
@@ -153,12 +165,20 @@ def parse_credentials(text: str) -> Credentials | None:
 
 
 def answer(
-    response: Response, *, method: str, uri: str, username: str, password: str, cnonce: str, nc: int = 1
+    response: Response,
+    *,
+    method: str,
+    uri: str,
+    username: str,
+    password: str,
+    cnonce: str,
+    nc: int = 1,
+    body: bytes = b"",
 ) -> Answer:
     """The credentials that a 401 or 407 asks for, by the topmost challenge that is supported (RFC 8760).
 
     `uri` is the Request-URI, `cnonce` fresh random text without quotes, `nc` how often that challenge was
-    answered, this time included.  Raises NoUsableChallenge.
+    answered, this time included, `body` that of the request.  Raises NoUsableChallenge.
     """
     asks, header = (
         ("Proxy-Authenticate", "Proxy-Authorization")
@@ -167,7 +187,7 @@ def answer(
     )
     challenge = _topmost(response.headers.lines(asks), asks)
     assert challenge.algorithm is not None
-    qop = "auth" if challenge.qop else None
+    qop = None if not challenge.qop else AUTH if AUTH in challenge.qop else AUTH_INT
     count = f"{nc:08x}"
     digits = digest_response(
         challenge.algorithm,
@@ -178,6 +198,7 @@ def answer(
         nc=count,
         cnonce=cnonce,
         qop=qop,
+        body_digest=digest(challenge.algorithm, body.decode("utf-8", "surrogateescape")),
     )
     value = (
         f'Digest username={quote(username)}, realm="{challenge.realm}", nonce="{challenge.nonce}", '
@@ -202,8 +223,9 @@ def _topmost(lines: list[str], header: str) -> Challenge:
             reasons.append(f"the scheme {printable(line.partition(' ')[0][:40])} is not Digest")
         elif challenge.algorithm is None:
             reasons.append("the algorithm is none of " + ", ".join(DigestAlgorithm))
-        elif challenge.qop and "auth" not in challenge.qop:
-            reasons.append(f"qop is {printable(','.join(challenge.qop)[:40])} without auth")
+        elif challenge.qop and not {AUTH, AUTH_INT} & set(challenge.qop):
+            offered = printable(",".join(challenge.qop)[:40])
+            reasons.append(f"qop is {offered} without {AUTH} and {AUTH_INT}")
         else:
             return challenge
     if not reasons:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from voice.edge.core.best import Final
 from voice.edge.core.branch import Branch
 from voice.edge.core.crossing import Passage
+from voice.edge.core.gateway_auth import why_unanswered
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.pops import says_elsewhere
 from voice.edge.core.redirects import follow, refused_event
@@ -68,7 +69,7 @@ def final_of(branch: Branch, response: Response, passage: Passage, source: Flow)
     gateway, pop = branch.hop.gateway, branch.hop.pop
     if gateway is not None and response.status in (401, 407):
         # Whoever called could only answer with the secret of another trunk.
-        return Final.local(502, f"Gateway {gateway.name} refused our credentials")
+        return Final.local(502, why_unanswered(gateway, response))
     if pop is not None and says_elsewhere(response):
         return Final.local(503, f"POP {pop} does not take the call")
     return Final(status=response.status, reason=response.reason, came=(response, passage, source))

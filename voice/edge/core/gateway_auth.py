@@ -26,9 +26,21 @@ def answered_challenge(
             username=gateway.username,
             password=gateway.password,
             cnonce=os.urandom(8).hex(),
+            body=sent.body,
         )
     except NoUsableChallenge:
         return None
     if answered_before and not given.challenge.stale:
         return None
     return given.header, given.value
+
+
+def why_unanswered(gateway: Gateway, challenge: Response) -> str:
+    """Why a gateway's 401 or 407 was the last word."""
+    if gateway.username is None:
+        return f"Gateway {gateway.name} wants a user name and a password"
+    try:
+        answer(challenge, method="INVITE", uri="", username="", password="", cnonce="")
+    except NoUsableChallenge as fault:
+        return f"Gateway {gateway.name} cannot be answered: {fault}"
+    return f"Gateway {gateway.name} refused our credentials"

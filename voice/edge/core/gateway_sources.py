@@ -23,7 +23,7 @@ _MARK_CHARS: Final = 32
 _REQUEST_LINE: Final = 512
 """Bytes of a packet in which the mark of its Request-URI has to stand."""
 MOST_ADDRESSES: Final = 64
-"""Of one gateway.  Names that change their addresses drop the oldest."""
+"""Of one gateway: names that change their addresses drop the oldest."""
 REMEMBERED_SECONDS: Final = 900.0
 """After an address was seen last: DNS may give other ones in between."""
 
@@ -47,15 +47,17 @@ class GatewaySources:
         self._marks[mark.encode()] = gateway_id
         return mark
 
-    def seen(self, gateway_id: str, addresses: Iterable[str], now: float) -> None:
-        """A gateway is at these addresses."""
+    def seen(
+        self, gateway_id: str, addresses: Iterable[str], now: float, seconds: float = REMEMBERED_SECONDS
+    ) -> None:
+        """A gateway is at these addresses, for so long at least."""
         known = self._addresses.setdefault(gateway_id, {})
         before = set(known)
         for text in addresses:
             address = packed(text)
             if address is not None:
-                known.pop(address, None)
-                known[address] = now + REMEMBERED_SECONDS
+                until = max(now + seconds, known.pop(address, 0.0))
+                known[address] = until
         for address in [one for one, until in known.items() if until <= now]:
             del known[address]
         while len(known) > MOST_ADDRESSES:

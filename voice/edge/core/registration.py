@@ -163,7 +163,7 @@ class Registration:
             self._failed(None, "the response grants no time", now)
             return
         if outcome.flow is not None:
-            self._kernel.gateway_sources.seen(self._gateway.id, (outcome.flow.host,), now)
+            self._kernel.gateway_sources.seen(self._gateway.id, (outcome.flow.host,), now, granted)
         self._until = now + granted
         self._failures = 0
         self._too_brief = False
