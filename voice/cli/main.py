@@ -26,6 +26,7 @@ from voice.cli.explain import explain
 from voice.cli.gauntlet import gauntlet
 from voice.cli.keys import keys_app
 from voice.cli.pops import pops
+from voice.cli.rates import rates
 from voice.cli.refusals import refusals
 from voice.cli.serve import serve
 from voice.cli.session import CommandFailed
@@ -49,6 +50,7 @@ app.command()(apply)
 app.command()(check)
 for listing in (domains, acls, numbers, gateways):
     app.command()(listing)
+app.command()(rates)
 app.add_typer(calls_app, name="calls")
 app.command()(pops)
 app.command()(refusals)
