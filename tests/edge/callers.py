@@ -33,9 +33,11 @@ POLICY = IdentityPolicy(
 )
 
 
-def world_of(*gateways: Gateway, policy: IdentityPolicy = POLICY, **config: object) -> World:
+def world_of(
+    *gateways: Gateway, policy: IdentityPolicy = POLICY, most_seconds: int = 3_600, **config: object
+) -> World:
     own = Number(id="n", account_id=ACCOUNT, e164=OWN)
-    account = replace(an_account(), identity=policy)
+    account = replace(an_account(max_call_seconds=most_seconds), identity=policy)
     return World(directory(account=account, gateways=gateways, numbers=[own], **config))  # type: ignore[arg-type]
 
 

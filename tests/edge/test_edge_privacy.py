@@ -16,6 +16,8 @@ from tests.edge.callers import (
     PLAIN,
     POLICY,
     TRUSTED,
+    asserted,
+    both,
     last_request,
     sent,
     world_of,
@@ -27,6 +29,7 @@ from tests.edge.world import (
     PBX,
     SDP,
     Dialog,
+    established,
 )
 from voice.edge.core.identity import caller_from_customer, caller_from_gateway
 from voice.edge.core.nameless_sdp import nameless
@@ -221,3 +224,24 @@ def test_a_session_description_keeps_its_lines_and_loses_its_names(lines: list[b
     assert b"robertina" not in nameless(body)
     assert nameless(body).count(b"a=x\r\n") == lines.count(b"a=x")
     assert nameless(b"i=robertina\r\n") == b"i=robertina\r\n"
+
+
+@pytest.mark.parametrize(
+    ("carrier", "privacy"), [(PLAIN, "user"), (TRUSTED, "id")], ids=["leaves no traces", "is told"]
+)
+def test_a_bye_of_the_edge_itself_says_of_the_caller_what_the_call_said(
+    carrier: Gateway, privacy: str
+) -> None:
+    world = world_of(carrier, most_seconds=60)
+    pbx, agent = world.agent(PBX), world.agent(CARRIER)
+    invite = pbx.invite(
+        NUMBER, ("Privacy", privacy), from_=f"<sip:{OWN}@{DOMAIN}>;tag=x", call_id="1@robertina"
+    )
+    caller, callee = established(pbx, agent, invite)
+    world.wait(61)
+    up, down = pbx.gets_request("BYE"), agent.gets_request("BYE")
+    assert (up.call_id, down.call_id) == (caller.call_id, callee.call_id)
+    assert (down.call_id == up.call_id) is (carrier is TRUSTED)
+    assert asserted(down) == (both(OWN) if carrier is TRUSTED else [])
+    assert down.headers.get("Privacy") == ("id" if carrier is TRUSTED else None)
+    assert asserted(up) == []

@@ -12,7 +12,7 @@ from voice.edge.core.branch import Branch
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.gateway_auth import answered_challenge
 from voice.edge.core.kernel import Kernel
-from voice.edge.core.orphans import new_branch, own_request, routes_to_callee
+from voice.edge.core.orphans import new_branch, own_request, routes_to_callee, told_in
 from voice.edge.core.relay import destination
 from voice.edge.core.tokens import DialogToken
 from voice.sip.flow import Flow
@@ -25,10 +25,17 @@ _CSEQ_AHEAD = 1_000
 class _Side:
     """One of the two dialogs: what a request to its far end says."""
 
-    __slots__ = ("call_id", "cseq", "from_", "routes", "to", "token")
+    __slots__ = ("call_id", "cseq", "from_", "routes", "to", "token", "told")
 
     def __init__(
-        self, token: DialogToken, routes: Sequence[str], from_: str, to: str, call_id: str, cseq: int
+        self,
+        token: DialogToken,
+        routes: Sequence[str],
+        from_: str,
+        to: str,
+        call_id: str,
+        cseq: int,
+        told: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.token = token
         """Leads to the far end."""
@@ -37,6 +44,8 @@ class _Side:
         self.to = to
         self.call_id = call_id
         self.cseq = cseq
+        self.told = told
+        """Who calls, if the far end is told."""
 
 
 class Farewell:
@@ -60,6 +69,7 @@ class Farewell:
             answer.headers.get("To") or "",
             sent.call_id,
             sent.cseq.number,
+            told_in(sent),
         )
         target = crossing.contact or crossing.from_.uri
         flow, named = kernel.peers.way_to(target, crossing.source, crossing.up, behind_nat=crossing.nat)
@@ -139,7 +149,7 @@ class Bye:
             to=side.to,
             call_id=side.call_id,
             cseq=self._cseq,
-            more=credentials,
+            more=(*side.told, *credentials),
         )
 
 

@@ -36,6 +36,7 @@ def hang_up(kernel: Kernel, client: ClientTransaction, answer: Response, now: fl
             to=answer.headers.get("To") or "",
             call_id=invite.call_id,
             cseq=cseq,
+            more=told_in(invite),
         )
 
     number = invite.cseq.number
@@ -55,6 +56,13 @@ def routes_to_callee(kernel: Kernel, client: ClientTransaction, answer: Response
         if (uri.address.lower(), port_of(uri)) != own:
             routes.append(route.uri)
     return routes
+
+
+def told_in(invite: Request) -> tuple[tuple[str, str], ...]:
+    """Who calls, as an INVITE said it to its callee: the rest of the call says it too."""
+    return tuple(
+        (name, line) for name in ("P-Asserted-Identity", "Privacy") for line in invite.headers.lines(name)
+    )
 
 
 def own_request(
