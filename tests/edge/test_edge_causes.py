@@ -13,7 +13,7 @@ import pytest
 from sip_config.configuration import Configuration
 from sip_config.directory import Directory
 from sip_config.identity_policy import IdentityPolicy, OtherCallers
-from sip_config.model import Account, AccountId, Acl, AclId, Domain, DomainId, Number, SipAccount
+from sip_config.model import Account, AccountId, Acl, AclId, Domain, DomainId, Number, Pop, Region, SipAccount
 from tests.edge.world import (
     ACCOUNT,
     BASE,
@@ -32,6 +32,7 @@ from tests.edge.world import (
     gateway,
     with_credentials,
 )
+from voice.edge.settings import PopRelay
 from voice.records import Gate, Refusal
 from voice.sip.challenger import Outcome
 from voice.sip.message import Request
@@ -305,6 +306,28 @@ def _() -> tuple[World, Agent]:
 def _() -> tuple[World, Agent]:
     world, pbx = trunk()
     return asked(world, pbx, pbx.invite(NUMBER, ("Privacy", "session;critical")))
+
+
+@scene("pop-no-address", Gate.POP, 503, "give them one")
+def _() -> tuple[World, Agent]:
+    home = directory(gateways=[gateway()])
+    pops = (Pop(name="eu1", region=Region.EU), Pop(name="us1", region=Region.US), SOMEWHERE)
+    config = Directory.of(
+        Configuration(
+            accounts=tuple(home.accounts.values()),
+            acls=home.acls_of(domain := home.domains[DomainId("domain")]),
+            domains=(domain,),
+            pops=pops,
+        ),
+        base_domain=BASE,
+        pop="eu1",
+    )
+    world = World(config, relay=PopRelay(key=b"r" * 32))
+    pbx = world.agent(PBX)
+    return asked(world, pbx, pbx.request("INVITE", f"sip:{NUMBER}@acme.us1.{BASE}", body=SDP))
+
+
+SOMEWHERE = Pop(name="apac1", region=Region.APAC, address="203.0.113.9:5060")
 
 
 # -- limits, route, pool ---------------------------------------------------------------------------
