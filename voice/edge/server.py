@@ -15,6 +15,7 @@ from sip_config.model import Transport
 from voice.bans import Ban
 from voice.edge.core.carriers import GatewayView
 from voice.edge.core.doors import INSIDE, Door, Doors
+from voice.edge.core.ledger import Ledger
 from voice.edge.core.liveness import PopReport
 from voice.edge.core.over_limit import OverLimit
 from voice.edge.core.proxy import Proxy
@@ -89,7 +90,10 @@ class Edge:
         pool: CallPool,
         journal: Journal,
         clock: Callable[[], float] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
+        """`ledger`: shared with other edges of this machine; None: this edge counts for itself."""
+        self._ledger = ledger
         self._settings = settings
         self._directory = directory
         self._pool = pool
@@ -153,6 +157,7 @@ class Edge:
             self._journal,
             release_seat=self._pool.release,
             connected=self._streams.connected,
+            ledger=self._ledger,
             names=self._streams.names,
         )
         for index, udp in self._udp.items():
