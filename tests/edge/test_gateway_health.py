@@ -45,6 +45,7 @@ def asked_first(world: World, pbx: Agent, one: Agent, two: Agent, status: int | 
             if name == "second":
                 agent.answer(asked[0], 486)
             elif status is not None:
+                agent.answer(asked[0], 100)
                 agent.answer(asked[0], status)
             else:
                 world.wait(3.1)

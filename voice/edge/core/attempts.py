@@ -20,8 +20,8 @@ _LONGEST_RETRY_AFTER = 600
 def heard(kernel: Kernel, branch: Branch, response: Response, now: float) -> None:
     """A gateway responded to the INVITE that begins a call."""
     gateway = branch.hop.gateway
-    if gateway is None or branch.leg is None:
-        return
+    if gateway is None or branch.leg is None or response.status == 100:
+        return  # 100 only says that something is there: a 503 may follow.
     if response.status == 503:
         told = (response.headers.get("Retry-After") or "").partition("(")[0].partition(";")[0].strip()
         usable = told.isascii() and told.isdigit() and len(told) < 6
