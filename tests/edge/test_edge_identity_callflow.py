@@ -27,7 +27,7 @@ from tests.edge.world import (
     gateway,
 )
 from voice.pool.orders import CallOrder, DialPlan, Hunting
-from voice.records import CallStarted, LegStarted
+from voice.records import CallStarted, LegStarted, Refusal
 from voice.sip.message import Request, Response
 
 OWN = "+31201111111"
@@ -181,6 +181,23 @@ def test_what_a_carrier_says_of_a_caller(
     assert (order.source, order.asserted, order.withheld) == (source, told, withheld)
     assert started.source == source
     assert asserted(invite) == (inside(told) if told else [])
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [("Privacy", "id"), ("Remote-Party-ID", "<sip:+31208888888@x>;privacy=full"), ("Privacy", "user;id")],
+)
+def test_a_refused_call_does_not_tell_the_called_account_who_wanted_to_stay_unknown(
+    wish: tuple[str, str],
+) -> None:
+    world = world_of(PLAIN)
+    world.pool.full = True
+    carrier = world.agent(CARRIER)
+    for headers, known in (((wish, TOLD), "Restricted"), ((), f"sip:{STRANGER}@carrier.example")):
+        from_ = f"<sip:{STRANGER}@carrier.example>;tag=x"
+        carrier.send(carrier.request("INVITE", f"sip:{OWN}@{EDGE}", *headers, from_=from_, body=SDP))
+        world.wait(120)
+        assert [refusal.from_uri for refusal in world.said(Refusal)][-1] == known
 
 
 @pytest.mark.parametrize(

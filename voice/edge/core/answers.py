@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from sip_config.admission import Admitted
+from voice.edge.core.identity import from_on_record
 from voice.edge.core.kernel import Kernel
 from voice.records import Gate, Refusal
-from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
 from voice.sip.message import Request
@@ -87,6 +87,7 @@ class Answers:
         if refusals.again(source.host, verdict.gate, verdict.rule):
             return
         admitted = verdict.admitted
+        delivered = verdict.account_id is not None and verdict.domain is None
         credential = admitted.credential if admitted else None
         refusals.write(
             Refusal(
@@ -99,7 +100,7 @@ class Answers:
                 source_address=f"{source.host}:{source.port}",
                 method=_short(request.method) if request else "",
                 request_uri=_short(request.uri) if request else "",
-                from_uri=_short(_from_uri(request)) if request else "",
+                from_uri=from_on_record(request, delivered=delivered) if request else "",
                 sip_call_id=_short(request.headers.get("Call-ID") or "") if request else "",
                 account_id=verdict.account_id,
                 domain=verdict.domain,
@@ -125,13 +126,6 @@ def reply_flow(request: Request, source: Flow) -> Flow:
     via = request.via
     port = source.port if via.wants_rport else via.port or 5060
     return source if port == source.port else Flow("UDP", source.local, source.host, port)
-
-
-def _from_uri(request: Request) -> str:
-    try:
-        return request.from_.uri
-    except SipParseError:
-        return ""
 
 
 def _short(text: str) -> str:

@@ -12,6 +12,7 @@ from voice.edge.core.crossing import Crossing
 from voice.edge.core.farewell import Farewell
 from voice.edge.core.gates import Admission
 from voice.edge.core.guise import guise_of
+from voice.edge.core.identity import from_on_record
 from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Alarm, Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
@@ -341,7 +342,7 @@ class Calls:
             source_address=f"{source.host}:{source.port}",
             method=request.method,
             request_uri=printable(request.uri[:256]),
-            from_uri=printable(request.from_.uri[:256]),
+            from_uri=from_on_record(request, delivered=admission.domain is None),
             sip_call_id=printable(request.call_id[:256]),
             account_id=admission.account.id,
             domain=admission.domain.label if admission.domain else None,

@@ -1,4 +1,5 @@
-"""The gates that an INVITE from outside passes, in one order: domain, ACL, digest, then limits, route.
+"""The gates that an INVITE from outside passes, in one order: domain, ACL, digest, then identity,
+limits, route.
 
 Bans and the source come before (`voice.edge.core.sources`), then the parser.  The first gate that
 refuses answers and leaves the record; a challenge is not a refusal.  Between digest and limits stands the

@@ -28,6 +28,7 @@ RESTRICTED: Final = "Restricted"
 _MOST_CLAIMS: Final = 4
 """Of one header that are looked at; RFC 3325 section 9.1 allows two."""
 _MOST_CHARS: Final = 128
+_MOST_RECORDED_CHARS: Final = 256
 _MOST_DISPLAY_CHARS: Final = 48
 """Of a display name: it travels in the sealed tokens of the call."""
 _SEPARATORS: Final = re.compile(r"[;,\s]+")
@@ -115,10 +116,15 @@ class Caller(NamedTuple):
 
 
 def privacy_of(headers: Headers) -> Privacy:
-    """What is asked for; words that are not known ask for nothing, and `none` does not undo others."""
-    if "privacy" not in headers:
-        return Privacy.NOTHING
+    """What is asked for, be it in Privacy or in Remote-Party-ID.
+
+    Words that are not known ask for nothing, and `none` does not undo others.
+    """
     found = Privacy.NOTHING
+    if "remote-party-id" in headers and any(map(_hides, _addresses(headers, "remote-party-id"))):
+        found = Privacy.ID
+    if "privacy" not in headers:
+        return found
     for line in headers.lines("privacy"):
         for word in _SEPARATORS.split(line[:_MOST_CHARS].lower()):
             found |= _PRIVACY_WORDS.get(word.strip('"'), Privacy.NOTHING)
@@ -147,7 +153,7 @@ def caller_from_customer(
 
     privacy = privacy_of(request.headers)
     presented = _claim(request.from_, policy.country)
-    claims, privacy = _claims(request, policy.country, privacy)
+    claims = _claims(request.headers, policy.country)
     believed = next((claim for claim in claims if allowed(claim)), None)
     named = None if presented is None or presented.written == login else presented
     if believed is None and named is not None and allowed(named):
@@ -178,6 +184,19 @@ def caller_from_customer(
     )
 
 
+def from_on_record(request: Request, *, delivered: bool) -> str:
+    """The From of a request that is refused, for the account to read.
+
+    Not that of a caller who asked the carrier that delivers the call to hide it from the account.
+    """
+    if delivered and privacy_of(request.headers).hides_caller:
+        return RESTRICTED
+    try:
+        return printable(request.from_.uri[:_MOST_RECORDED_CHARS])
+    except SipParseError:
+        return ""
+
+
 def caller_from_gateway(request: Request, country: str | None, *, trusted: bool) -> Caller:
     """The caller of a call that a carrier delivers.
 
@@ -186,7 +205,7 @@ def caller_from_gateway(request: Request, country: str | None, *, trusted: bool)
     """
     privacy = privacy_of(request.headers)
     presented = _claim(request.from_, country)
-    claims, privacy = _claims(request, country, privacy)
+    claims = _claims(request.headers, country)
     believed = claims[0] if trusted and claims else None
     if presented is None and not privacy.public and not privacy.hides_caller:
         privacy |= Privacy.ID
@@ -256,24 +275,28 @@ def _refused(claim: Claim, source: str, *, cause: str) -> Refused:
     )
 
 
-def _claims(request: Request, country: str | None, privacy: Privacy) -> tuple[list[Claim], Privacy]:
-    """Who the request says that its caller is, the strongest statement alone; and the privacy asked for."""
-    headers = request.headers
-    for name in ("p-asserted-identity", "p-preferred-identity"):
+def _claims(headers: Headers, country: str | None) -> list[Claim]:
+    """Who a request says that its caller is, the strongest statement alone."""
+    for name in ("p-asserted-identity", "p-preferred-identity", "remote-party-id"):
         if name in headers:
-            claims = [claim for address in _addresses(headers, name) if (claim := _claim(address, country))]
+            claims = [
+                claim
+                for address in _addresses(headers, name)
+                if _of_caller(address) and (claim := _claim(address, country))
+            ]
             if claims:
-                return claims, privacy
-    if "remote-party-id" in headers:
-        for address in _addresses(headers, "remote-party-id"):
-            if (address.params.get("party") or "calling").lower() != "calling":
-                continue
-            if (address.params.get("privacy") or "off").lower() in ("full", "uri") and not privacy.public:
-                privacy |= Privacy.ID
-            claim = _claim(address, country)
-            if claim is not None:
-                return [claim], privacy
-    return [], privacy
+                return claims
+    return []
+
+
+def _hides(address: NameAddr) -> bool:
+    """Whether a Remote-Party-ID asks to hide the caller."""
+    return _of_caller(address) and (address.params.get("privacy") or "off").lower() in ("full", "uri")
+
+
+def _of_caller(address: NameAddr) -> bool:
+    """Whether a Remote-Party-ID is about the caller; what has no such parameter is."""
+    return (address.params.get("party") or "calling").lower() == "calling"
 
 
 def _addresses(headers: Headers, name: str) -> Iterator[NameAddr]:
