@@ -101,13 +101,16 @@ async def baresip(
     password: str,
     proxy: str | None,
     dns: str | None = None,
+    authorities: Path | None = None,
 ) -> AsyncIterator[Baresip]:
     """Starts it with a folder of its own; `port` is for its control.
 
-    `proxy` is ``host:port``; None: it asks the name server `dns`, ``host:port``.
+    `proxy` is ``host:port``; None: it asks the name server `dns`, ``host:port``.  `authorities`: whose
+    TLS certificates it believes.
     """
     folder.mkdir()
-    more = "" if dns is None else f"dns_server {dns}"
+    more = "" if dns is None else f"dns_server {dns}\n"
+    more += "" if authorities is None else f"sip_cafile {authorities}\n"
     (folder / "config").write_text(CONFIG.format(voice=voice, folder=folder, port=port, more=more))
     outbound = "" if proxy is None else f'outbound="sip:{proxy}";'
     (folder / "accounts").write_text(

@@ -246,6 +246,20 @@ async def test_old_versions_and_weak_ciphers_are_not_spoken(authority: Authority
                 pass
 
 
+async def test_a_pbx_that_does_not_believe_the_edge_is_on_record(
+    authority: Authority, tmp_path: Path
+) -> None:
+    foreign = Authority(tmp_path / "foreign", "foreign")
+    chosen = settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN)))
+    async with running(LOOPBACK, chosen) as (edge, records):
+        with pytest.raises(ssl.SSLError):
+            async with connected(address(edge, "TLS"), foreign.client(), DOMAIN):
+                pass
+        refusal = await records.first(Refusal)
+        assert refusal.cause == "tls-failed"
+        assert "trust the authority" in refusal.remedy
+
+
 # -- who they are ----------------------------------------------------------------------------------
 
 

@@ -296,7 +296,7 @@ class Edge:
             self._send_failed(flow, problem)
 
     def stream_known(self, flow: Flow) -> bool:
-        return self._directory().could_admit(flow.host, certified=flow.secure)
+        return self._proxy.stream_known(flow, self._clock())
 
     def stream_refused(self, flow: Flow, cause: str, detail: str) -> None:
         self._proxy.stream_refused(flow, cause, detail, self._clock())

@@ -162,6 +162,9 @@ class Proxy:
         self.calls.handle_timer(now)
         self.carriers.handle_timer(now)
 
+    def stream_known(self, source: Flow, now: float) -> bool:
+        return self._sources.known(source, now)
+
     def stream_refused(self, source: Flow, cause: str, detail: str, now: float) -> None:
         """A connection was not taken, or not secured."""
         self._answers.record(None, source, unconnected(cause, detail, source), now)

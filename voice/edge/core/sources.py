@@ -100,13 +100,20 @@ class Sources:
             self._answers.record(None, source, verdict, now)
         return False
 
+    def known(self, source: Flow, now: float) -> bool:
+        """Whether a call from there could be let in: before anything of a connection has been read."""
+        return self._kernel.bans.of(source.host, source.transport, now) is None and self._could_be_admitted(
+            source
+        )
+
     def _could_be_admitted(self, source: Flow) -> bool:
         kernel = self._kernel
         directory = kernel.directory()
         return (
             source.host in kernel.pop_hosts
             or directory.could_admit(source.host)
-            or (source.secure and directory.could_admit(source.host, certified=bool(kernel.names(source))))
+            # Who came so far with TLS is told what its certificate lacks.
+            or (source.secure and directory.could_admit(source.host, certified=True))
             or kernel.gateway_sources.knows(source.host)
         )
 

@@ -185,6 +185,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._watch is not None:
             self._watch.cancel()
+        given_up = self._tls is not None and self._tls.given_up
+        if given_up and self.problem is NO_CONNECTION and not self.outgoing:
+            self._keeper.user.stream_refused(self.flow, NOT_SECURED, "the client ended the handshake")
         self._transport = None
         self._keeper.left(self)
         for future in (self.ready, self.gone):
@@ -283,6 +286,7 @@ class Connection(asyncio.Protocol):
         left = self._heard + patience - self._loop.time()
         if left <= 0:
             if self.shaking and not self.outgoing:
+                self.problem = "the handshake took too long"
                 self._keeper.user.stream_refused(self.flow, TOO_SLOW_HANDSHAKE, "")
             self.abort()
             return

@@ -31,10 +31,16 @@ class TlsChannel:
         )
         self.ready = False
         """Whether the handshake is over and the peer is who it has to be."""
+        self._begun = False
         self.ended = False
         """The peer said that nothing more will come."""
         self.identities: Identities = identities_of(None)
         """What the peer's verified certificate is for; of nobody when it showed none."""
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the peer began the handshake and did not end it: asked when the connection is lost."""
+        return self._begun and not self.ready
 
     def begin(self) -> None:
         """Leaves a client's first words in `owed`."""
@@ -42,6 +48,7 @@ class TlsChannel:
 
     def receive(self, data: bytes) -> bytes:
         """Takes what came; returns what it said.  Raises TlsFault."""
+        self._begun = True
         self._incoming.write(data)
         if not self.ready:
             self._shake()

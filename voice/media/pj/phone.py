@@ -24,6 +24,11 @@ import pjsua2 as pj
 
 from voice.media.pj.endpoint import create_quietly, destroy
 
+KINDS = {
+    "udp": pj.PJSIP_TRANSPORT_UDP,
+    "tcp": pj.PJSIP_TRANSPORT_TCP,
+    "tls": pj.PJSIP_TRANSPORT_TLS,
+}
 POLL_MS = 20
 """A telephone of one call may poll often."""
 
@@ -131,8 +136,13 @@ class Phone:
         transport = pj.TransportConfig()
         transport.boundAddress = options.bind
         transport.port = options.port
-        kind = pj.PJSIP_TRANSPORT_TCP if options.transport == "tcp" else pj.PJSIP_TRANSPORT_UDP
-        transport_id = self._endpoint.transportCreate(kind, transport)
+        if options.certificate:
+            # Certificate and key in one file, and authorities of others in another.
+            transport.tlsConfig.certFile = transport.tlsConfig.privKeyFile = options.certificate
+        if options.authorities:
+            transport.tlsConfig.CaListFile = options.authorities
+            transport.tlsConfig.verifyServer = True
+        transport_id = self._endpoint.transportCreate(KINDS[options.transport], transport)
         self._endpoint.libStart()
         self._endpoint.audDevManager().setNullDev()
         for codec in self._endpoint.codecEnum2():
@@ -194,6 +204,9 @@ class Phone:
                 self.options.talk = 0.0
                 self.call.hangup(pj.CallOpParam())
         status = None if self.call is None else self.call.status
+        if self.options.transport != "udp":
+            # The last message may still wait for a connection of its own.
+            self._poll_for(0.5)
         self._close()
         say("ended", status=status, answered=self.answered_at is not None)
         return 0 if self.answered_at is not None else 1
@@ -250,7 +263,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("uri", nargs="?", default="", help="whom to call")
     parser.add_argument("--bind", default="127.0.0.1", help="local address for SIP and RTP")
     parser.add_argument("--port", type=int, default=0, help="local SIP port; 0: any")
-    parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")
+    parser.add_argument("--transport", choices=tuple(KINDS), default="udp")
+    parser.add_argument("--certificate", help="PEM file for TLS, with its key")
+    parser.add_argument("--authorities", help="PEM file of those whose TLS certificates are believed")
     parser.add_argument("--proxy", help="host:port that everything is sent to")
     parser.add_argument("--identity", default="sip:phone@localhost", help="URI of From")
     parser.add_argument("--user", help="user name for digest")
