@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from callflows.ports import DialRequest
+from sip_config.model import SrtpPolicy
 from tests.phone import Phone, phone
 from tests.pool.conftest import order_for
 from tests.rtp import free_rtp_range
@@ -37,6 +38,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.engine = PjEngine(SETTINGS, self._arrived)
+        self.srtp = SrtpPolicy.OPTIONAL
+        """What the tickets ask for."""
         self.plans: list[DialPlan] = []
         self.events: list[tuple[LegEvent, LiveParty | None]] = []
         self._came: asyncio.Queue[LiveLine] = asyncio.Queue()
@@ -44,7 +47,7 @@ class Stage:
     async def ticket(self, plan: DialPlan) -> Ticket:
         """Without an edge the ticket is the target itself."""
         self.plans.append(plan)
-        return Ticket(uri=plan.targets[0], srtp=plan.srtp)
+        return Ticket(uri=plan.targets[0], srtp=self.srtp)
 
     def line(self, order: CallOrder, leg: MediaLeg | None) -> LiveLine:
         return LiveLine(

@@ -101,16 +101,21 @@ def account_config(settings: MediaSettings, srtp: SrtpPolicy) -> pj.AccountConfi
     transport.publicAddress = settings.rtp_public_host
     transport.port = settings.rtp_port
     transport.portRange = settings.rtp_ports - 2
-    config.mediaConfig.srtpUse = SRTP_USE[srtp]
-    # Its signalling goes to the edge over loopback; whether it is secure beyond is for the edge to say.
-    config.mediaConfig.srtpSecureSignaling = 0
-    config.mediaConfig.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
+    encrypt(config.mediaConfig, srtp)
+    return config
+
+
+def encrypt(media: pj.AccountMediaConfig, policy: SrtpPolicy) -> None:
+    """Says which encryption the legs of an account offer and take: SRTP with SDES."""
+    media.srtpUse = SRTP_USE[policy]
+    # Signalling goes to the edge over loopback; whether it is secure beyond is for the edge to say.
+    media.srtpSecureSignaling = 0
+    media.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
     for name in SRTP_SUITES:
         suite = pj.SrtpCrypto()
         suite.name = name
         suite.flags = 0
-        config.mediaConfig.srtpOpt.cryptos.append(suite)
-    return config
+        media.srtpOpt.cryptos.append(suite)
 
 
 def create_quietly() -> pj.Endpoint:

@@ -22,7 +22,8 @@ import time
 
 import pjsua2 as pj
 
-from voice.media.pj.endpoint import create_quietly, destroy
+from sip_config.model import SrtpPolicy
+from voice.media.pj.endpoint import create_quietly, destroy, encrypt
 
 KINDS = {
     "udp": pj.PJSIP_TRANSPORT_UDP,
@@ -159,6 +160,7 @@ class Phone:
         config.sipConfig.transportId = transport_id
         config.natConfig.contactRewriteUse = 0
         config.mediaConfig.transportConfig.boundAddress = options.bind
+        encrypt(config.mediaConfig, options.srtp)
         if options.user:
             config.sipConfig.authCreds.append(
                 pj.AuthCredInfo("digest", "*", options.user, 0, options.password)
@@ -271,6 +273,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--user", help="user name for digest")
     parser.add_argument("--password", default="")
     parser.add_argument("--codec", default="PCMA")
+    parser.add_argument("--srtp", type=SrtpPolicy, choices=tuple(SrtpPolicy), default=SrtpPolicy.FORBIDDEN)
     parser.add_argument("--play", help="WAV file to speak")
     parser.add_argument("--loop", action="store_true", help="play it again and again")
     parser.add_argument("--record", help="WAV file for what is heard")
