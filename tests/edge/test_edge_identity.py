@@ -254,6 +254,8 @@ def test_outside_the_realm_nobody_is_told_in_any_message() -> None:
         ("Privacy", "id"),
         ("Diversion", f"<tel:{OWN}>;reason=no-answer"),
         ("History-Info", f"<sip:{OWN}@pbx>;index=1"),
+        ("P-Served-User", f"<sip:{OWN}@pbx>"),
+        ("P-Access-Network-Info", "3GPP-UTRAN-TDD;utran-cell-id-3gpp=234151D0FCE11"),
     )
     pbx.send(pbx.invite(NUMBER, *claims, from_=f'"Bob" <sip:{OWN}@{DOMAIN}>;tag=x'))
     pbx.gets_response(100)

@@ -229,7 +229,21 @@ def dressed(
 
 _SAID_HERE: Final[Changes] = {"p-preferred-identity": None, "remote-party-id": None, "proxy-require": None}
 """Said to the edge alone: a claim, and that Privacy be honoured."""
-_OUTSIDE: Final[Changes] = {"privacy": None, "diversion": None, "history-info": None}
+_OUTSIDE: Final[Changes] = dict.fromkeys(
+    (
+        "privacy",
+        "diversion",
+        "history-info",
+        # Of the caller's own network, for networks that trust it (RFC 7315, RFC 5502, RFC 6050).
+        "p-access-network-info",
+        "p-asserted-service",
+        "p-charging-function-addresses",
+        "p-charging-vector",
+        "p-served-user",
+        "p-visited-network-id",
+    )
+)
+"""What nobody outside the trusted realm is told of any call."""
 _TOLD_NOTHING: Final[Changes] = {
     "p-asserted-identity": None,
     **_SAID_HERE,
