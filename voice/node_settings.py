@@ -162,7 +162,7 @@ async def edge_settings(settings: Settings, database: Database, node: str) -> Ed
             handshakes=sip.connections.handshakes,
         ),
         tls=_tls(sip.certificates),
-        relay=_pop_relay(settings.relay),
+        relay=pop_relay(settings.relay),
         bans=_ban_rules(settings.bans),
     )
 
@@ -184,11 +184,14 @@ def _ban_rules(bans: BanSettings) -> BanRules:
     )
 
 
-def _pop_relay(relay: RelaySettings) -> PopRelay:
-    key = relay.key
-    return PopRelay(
+def pop_relay(relay: RelaySettings, otherwise: bytes | None = None) -> PopRelay:
+    """`otherwise`: the key of 32 bytes where none is configured."""
+    key = otherwise
+    if relay.key is not None:
         # The seal wants 32 bytes; a key that people choose has any length.
-        key=None if key is None else hashlib.sha256(b"trunkflow relay\0" + key.reveal().encode()).digest(),
+        key = hashlib.sha256(b"trunkflow relay\0" + relay.key.reveal().encode()).digest()
+    return PopRelay(
+        key=key,
         interval_seconds=relay.interval_seconds,
         misses_until_down=relay.misses_until_down,
         answers_until_up=relay.answers_until_up,

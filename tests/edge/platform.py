@@ -25,6 +25,7 @@ from sip_config.model import (
 )
 from tests.edge.sockets import PATIENCE_SECONDS, NoSeats, Records
 from tests.edge.world import ACCOUNT, BASE, an_account
+from voice.drill.laboratory import free_port
 from voice.edge.core.liveness import PopState
 from voice.edge.server import Edge
 from voice.edge.settings import EdgeSettings, Listen, PopRelay
@@ -39,25 +40,6 @@ QUICK = PopRelay(key=KEY, interval_seconds=0.1, silence_seconds=0.3)
 def hosts_of(names: Sequence[str]) -> dict[str, str]:
     """Each POP has a loopback address of its own, as each has a public one."""
     return {name: f"127.0.7.{at}" for at, name in enumerate(names, 1)}
-
-
-def free_port(hosts: Sequence[str]) -> int:
-    """A UDP port that is free at all of these addresses."""
-    for _ in range(100):
-        socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in hosts]
-        try:
-            socks[0].bind((hosts[0], 0))
-            port: int = socks[0].getsockname()[1]
-            for sock, host in zip(socks[1:], hosts[1:], strict=True):
-                sock.bind((host, port))
-        except OSError:
-            continue
-        else:
-            return port
-        finally:
-            for sock in socks:
-                sock.close()
-    raise RuntimeError("no port is free at all addresses")
 
 
 def configuration(

@@ -22,6 +22,7 @@ from voice.cli.check import check
 from voice.cli.configured import acls, domains, gateways, numbers
 from voice.cli.deliveries import webhooks_app
 from voice.cli.dns import dns_app
+from voice.cli.drill import drill_app
 from voice.cli.explain import explain
 from voice.cli.gauntlet import gauntlet
 from voice.cli.keys import keys_app
@@ -59,6 +60,7 @@ app.command()(gauntlet)
 app.add_typer(bans_app, name="bans")
 app.add_typer(keys_app, name="keys")
 app.add_typer(dns_app, name="dns")
+app.add_typer(drill_app, name="drill")
 app.add_typer(webhooks_app, name="webhooks")
 
 

@@ -91,9 +91,11 @@ class Edge:
         journal: Journal,
         clock: Callable[[], float] | None = None,
         ledger: Ledger | None = None,
+        udp: Callable[..., UdpSocket] = UdpSocket,
     ) -> None:
         """`ledger`: shared with other edges of this machine; None: this edge counts for itself."""
         self._ledger = ledger
+        self._open_socket = udp
         self._settings = settings
         self._directory = directory
         self._pool = pool
@@ -278,7 +280,7 @@ class Edge:
 
     def _open_udp(self, index: int, host: str, port: int, advertise: str | None) -> Door:
         buffer = self._settings.receive_buffer_bytes
-        udp = UdpSocket(host, port, index, failed=self._send_failed, receive_buffer=buffer)
+        udp = self._open_socket(host, port, index, failed=self._send_failed, receive_buffer=buffer)
         self._udp[index] = udp
         return _door(index, "UDP", udp.address, advertise)
 
