@@ -28,6 +28,8 @@ class RateTable:
     def price(self, e164: str) -> int | None:
         """Of the longest fitting prefix, in millionths; None: there is none."""
         prices = self.prices
+        if not prices:
+            return None
         digits = e164.removeprefix("+")
         for length in range(len(digits), -1, -1):
             found = prices.get(digits[:length])

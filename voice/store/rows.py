@@ -65,6 +65,7 @@ _PARTS: Final[dict[str, Any]] = {
     "certificates": tuple[str, ...],
 }
 """Columns that hold a value whole, in JSON.  What a later version added has its default."""
+_PARTS_REMEMBERED: Final = 1_024
 
 
 async def read_configuration(connection: AsyncConnection, realm: str) -> Configuration:
@@ -115,9 +116,8 @@ async def _rows(connection: AsyncConnection, table: Table, order: str) -> list[d
     for row in rows:
         if "origin" in row:
             row["origin"] = Origin(row["origin"])
-        for part, kind in _PARTS.items():
-            if part in row:
-                row[part] = msgspec.json.decode(row[part], type=kind)
+        for part in _PARTS.keys() & row.keys():
+            row[part] = _part(part, row[part])
     return sorted(rows, key=lambda row: str(row[order]))
 
 
@@ -256,6 +256,12 @@ def _columns(entry: Entry) -> dict[str, Any]:
     for part in _PARTS.keys() & values.keys():
         values[part] = _json(values[part])
     return values
+
+
+@lru_cache(maxsize=_PARTS_REMEMBERED)
+def _part(name: str, text: str) -> Any:
+    """The value of a part; the same one as before while it stays, for a rate table takes a while to read."""
+    return msgspec.json.decode(text, type=_PARTS[name])
 
 
 def _json(part: object) -> str:
