@@ -1,9 +1,9 @@
 """Which networks hold an address, quickly.
 
-The edge asks this for every packet before it looks at the packet, so an address costs one
-`inet_pton` and one dictionary lookup per distinct prefix length, and addresses seen lately cost one
-dictionary lookup.  IPv4-mapped IPv6 addresses (``::ffff:192.0.2.1``, what a dual-stack socket
-reports) are the IPv4 addresses they stand for, in networks as in addresses.
+The edge asks this for every packet before it looks at the packet, so an address costs one `inet_pton` and
+a few dictionary lookups, and addresses seen lately cost one.  IPv4-mapped IPv6 addresses
+(``::ffff:192.0.2.1``, what a dual-stack socket reports) are the IPv4 addresses they stand for, in networks as
+in addresses.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ Network = IPv4Network | IPv6Network
 
 _MAPPED_PREFIX: Final = b"\x00" * 10 + b"\xff\xff"
 _MAPPED_BITS: Final = 96
+
+_BLOCK_SHIFT: Final = {32: 16, 128: 96}
+"""Width of the address -> bits right of a block."""
+_COMBINATIONS: Final = 65_536
+"""Of lengths that occur together in a block; real tables have some hundred."""
 
 REMEMBERED: Final = 1_024
 """Addresses a table remembers unless told otherwise.  A flood from more addresses only costs time."""
@@ -77,13 +82,23 @@ def network_order(network: Network) -> tuple[int, int, int]:
 
 
 class NetworkTable:
-    """Networks that each carry a bit mask; an address yields the or-ed masks of all that hold it."""
+    """Networks that each carry a bit mask; an address yields the or-ed masks of all that hold it.
 
-    __slots__ = ("_lengths", "_parts", "_remembered", "_seen", "_tables")
+    For each prefix length there is a dictionary by prefix.  Which lengths there are is known for each block
+    of addresses (a /16, for IPv6 a /32): most blocks have one or two, and those without any cost one look-up.
+    """
+
+    __slots__ = ("_blocks", "_parts", "_remembered", "_seen", "_tables", "_to_search", "_wide")
 
     def __init__(self, entries: Iterable[tuple[Network, int]] = (), *, remembered: int = REMEMBERED) -> None:
         self._tables: dict[int, dict[int, dict[int, int]]] = {32: {}, 128: {}}
-        self._lengths: dict[int, tuple[tuple[int, dict[int, int]], ...]] = {32: (), 128: ()}
+        """Width of the address -> bits right of the prefix -> prefix -> mask."""
+        self._blocks: dict[int, dict[int, int]] = {32: {}, 128: {}}
+        """Width -> block -> the lengths in it, as bits."""
+        self._wide = {32: 0, 128: 0}
+        """Width -> the lengths of networks wider than a block."""
+        self._to_search: dict[tuple[int, int], tuple[tuple[int, dict[int, int]], ...]] = {}
+        """Width and lengths as bits -> what that means."""
         self._parts: set[int] = set()
         """Upper halves of IPv6 addresses of which networks hold a part only."""
         self._remembered = remembered
@@ -92,7 +107,7 @@ class NetworkTable:
 
     def add(self, entries: Iterable[tuple[Network, int]]) -> None:
         """Takes in more networks, so that a large table can be made in steps."""
-        tables = self._tables
+        tables, blocks = self._tables, self._blocks
         for entry, mask in entries:
             network = unmapped(entry)
             width = network.max_prefixlen
@@ -100,9 +115,15 @@ class NetworkTable:
             values = tables[width].setdefault(shift, {})
             value = int(network.network_address) >> shift
             values[value] = values.get(value, 0) | mask
+            above = _BLOCK_SHIFT[width] - shift
+            if above < 0:
+                self._wide[width] |= 1 << shift
+            else:
+                block = value >> above
+                blocks[width][block] = blocks[width].get(block, 0) | 1 << shift
             if width == 128 and shift < 64:
                 self._parts.add(value >> 64 - shift)
-        self._lengths = {width: tuple(by_shift.items()) for width, by_shift in tables.items()}
+        self._to_search.clear()
         self._seen.clear()
 
     def masks(self, address: str) -> int:
@@ -126,7 +147,17 @@ class NetworkTable:
         if parts is None:
             return 0
         width, value = parts
+        lengths = self._blocks[width].get(value >> _BLOCK_SHIFT[width], 0) | self._wide[width]
         found = 0
-        for shift, values in self._lengths[width]:
-            found |= values.get(value >> shift, 0)
+        if lengths:
+            for shift, values in self._to_search.get((width, lengths)) or self._lengths(width, lengths):
+                found |= values.get(value >> shift, 0)
+        return found
+
+    def _lengths(self, width: int, bits: int) -> tuple[tuple[int, dict[int, int]], ...]:
+        tables = self._tables[width]
+        found = tuple((shift, values) for shift, values in tables.items() if bits >> shift & 1)
+        if len(self._to_search) >= _COMBINATIONS:
+            self._to_search.clear()
+        self._to_search[width, bits] = found
         return found
