@@ -3,10 +3,11 @@
     python -m bench.networks [--networks 1 1000 1000000] [--no-rebuild]
 
 Tables: random IPv4 networks of all usual lengths (half of them hosts and /24) and, for each size, addresses
-inside and outside.  Each table is made in a process of its own, whose resident memory before and after is its
-size; times are of its processor time.  Look-ups are 200,000 different addresses, so nothing is remembered from before; `again` is an address
-that the table remembers.  Peers in the same run: pytricia and py-radix, radix trees in C, when they are
-installed (``pip install pytricia py-radix``), and `ipaddress`, one network after the other.
+inside and outside.  Each table is made in a process of its own, whose resident memory before and after is
+its size; times are of its processor time.  Look-ups are 200,000 different addresses, so nothing is
+remembered from before; `again` is an address that the table remembers.  Peers in the same run: pytricia and
+py-radix, radix trees in C, when they are installed (``pip install pytricia py-radix``), and `ipaddress`, one
+network after the other.
 
 Rebuild: the same networks, in 1,000 access control lists of as many domains, in SQLite.  A node's event loop
 loads and compiles them while something else wants to run every millisecond; what it waits for is what calls
