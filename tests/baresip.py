@@ -102,19 +102,22 @@ async def baresip(
     proxy: str | None,
     dns: str | None = None,
     authorities: Path | None = None,
+    media_encryption: str | None = None,
 ) -> AsyncIterator[Baresip]:
     """Starts it with a folder of its own; `port` is for its control.
 
     `proxy` is ``host:port``; None: it asks the name server `dns`, ``host:port``.  `authorities`: whose
-    TLS certificates it believes.
+    TLS certificates it believes.  `media_encryption`: ``srtp`` offers a choice, ``srtp-mand`` insists.
     """
     folder.mkdir()
     more = "" if dns is None else f"dns_server {dns}\n"
+    more += "" if media_encryption is None else "module srtp.so\n"
     more += "" if authorities is None else f"sip_cafile {authorities}\n"
     (folder / "config").write_text(CONFIG.format(voice=voice, folder=folder, port=port, more=more))
     outbound = "" if proxy is None else f'outbound="sip:{proxy}";'
+    media = "" if media_encryption is None else f"mediaenc={media_encryption};"
     (folder / "accounts").write_text(
-        f'<{identity}>;auth_user={user};auth_pass="{password}";{outbound}regint=0\n'
+        f'<{identity}>;auth_user={user};auth_pass="{password}";{outbound}{media}regint=0\n'
     )
     process = await asyncio.create_subprocess_exec(
         "baresip",

@@ -20,7 +20,8 @@ _ETH_P_IP = 0x0800
 _LINK_HEADER = 14
 _UDP = 17
 _RTP_HEADER = 12
-_PCMA = 8
+_PCMU, _PCMA = 0, 8
+"""Payload types (RFC 3551)."""
 _RECEIVE_BUFFER = 8 << 20
 _PORT = re.compile(r"^m=audio (\d+) ", re.MULTILINE)
 
@@ -29,20 +30,29 @@ PLAIN_BYTES = _RTP_HEADER + 160
 TAG_BYTES = 10
 """What AES_CM_128_HMAC_SHA1_80 puts behind it (RFC 4568 section 6.2)."""
 
-ALAW = tuple(
-    (-1 if not code & 0x80 else 1)
-    * (
-        ((code ^ 0x55) & 0x0F) * 16 + 8
-        if not (code ^ 0x55) & 0x70
-        else (((code ^ 0x55) & 0x0F) * 16 + 264) << (((code ^ 0x55) >> 4 & 7) - 1)
-    )
-    for code in range(256)
-)
-"""ITU-T G.711: the sample of each A-law octet, of 16 bits."""
+
+def _alaw(code: int) -> int:
+    """The sample of an A-law octet, of 16 bits (ITU-T G.711)."""
+    segment, step = (code ^ 0x55) >> 4 & 7, (code ^ 0x55) & 0x0F
+    size = step * 16 + 8 if segment == 0 else (step * 16 + 264) << (segment - 1)
+    return size if code & 0x80 else -size
+
+
+def _ulaw(code: int) -> int:
+    """The sample of a mu-law octet, of 16 bits."""
+    flipped = ~code & 0xFF
+    size = ((((flipped & 0x0F) << 3) + 132) << (flipped >> 4 & 7)) - 132
+    return -size if flipped & 0x80 else size
+
+
+_SAMPLES = {
+    payload: np.array([decoded(code) for code in range(256)]) / 32768.0
+    for payload, decoded in ((_PCMA, _alaw), (_PCMU, _ulaw))
+}
 
 
 class Wiretap:
-    """RTP packets in PCMA that crossed loopback, in order."""
+    """RTP packets in G.711 that crossed loopback, in order."""
 
     def __init__(self) -> None:
         self._packets: list[tuple[int, int, bytes]] = []
@@ -52,7 +62,7 @@ class Wiretap:
         if len(ip) < 20 or ip[9] != _UDP:
             return
         udp = ip[(ip[0] & 0x0F) * 4 :]
-        if len(udp) < 8 + _RTP_HEADER or udp[8] >> 6 != 2 or udp[9] & 0x7F != _PCMA:
+        if len(udp) < 8 + _RTP_HEADER or udp[8] >> 6 != 2 or udp[9] & 0x7F not in _SAMPLES:
             return
         source, target = struct.unpack_from("!HH", udp)
         self._packets.append((source, target, udp[8:]))
@@ -103,9 +113,12 @@ def audio_port(message: str) -> int:
 
 
 def overheard(packets: Sequence[bytes]) -> Samples:
-    """What somebody hears who takes the packets for PCMA."""
-    octets = np.frombuffer(b"".join(packet[_RTP_HEADER:PLAIN_BYTES] for packet in packets), np.uint8)
-    return np.asarray(ALAW, np.float64)[octets] / 32768.0
+    """What somebody hears who takes the packets for plain G.711."""
+    heard = [
+        _SAMPLES[packet[1] & 0x7F][np.frombuffer(packet[_RTP_HEADER:PLAIN_BYTES], np.uint8)]
+        for packet in packets
+    ]
+    return np.concatenate(heard) if heard else np.zeros(0)
 
 
 def sizes(packets: Sequence[bytes]) -> set[int]:

@@ -86,11 +86,12 @@ def account(
     flow: str | None = None,
     url: str | None = None,
     limits: str = "",
+    domain: str = "",
     also: str = "",
 ) -> str:
     """An account with a domain of its name, one ACL, and one number that the flow or the URL answers.
 
-    Without either, the domain is a plain trunk.
+    Without either, the domain is a plain trunk.  `limits` and `domain` are further lines of the tables.
     """
     users = {USER: PASSWORD} if users is None else users
     lines = [
@@ -100,7 +101,7 @@ def account(
         f"networks = {json.dumps(networks)}",
     ]
     lines += [f"sip_accounts.{user}.password = {json.dumps(password)}" for user, password in users.items()]
-    lines += [f"[accounts.{name}.domains.{name}]", 'acls = ["office"]']
+    lines += [f"[accounts.{name}.domains.{name}]", 'acls = ["office"]', domain]
     if url is not None:
         lines += [f'[accounts.{name}.numbers."{NUMBER}"]', f"callflow_url = {json.dumps(url)}"]
     if flow is not None:
