@@ -28,6 +28,7 @@ from voice.bells import Bells
 from voice.command_worker import CommandWorker
 from voice.desk_sources import Flows, Transcribers
 from voice.edge.server import Edge
+from voice.edge.transports.certificates import CertificateFault
 from voice.gateway_watch import GatewayWatch
 from voice.live import NodeState
 from voice.logs import log_to_stderr
@@ -124,7 +125,7 @@ async def running(
     async with AsyncExitStack() as stack:
         try:
             node = await _start(settings, watch, stack)
-        except (Unavailable, ZygoteFailed) as failure:
+        except (Unavailable, ZygoteFailed, CertificateFault) as failure:
             raise NodeError(str(failure)) from failure
         yield node
 

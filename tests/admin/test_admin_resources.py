@@ -233,6 +233,19 @@ async def test_gateways_are_the_operators_and_never_show_their_password(api: Wor
     assert set(found) == {"host", "port", "transport", "prefixes"}
 
 
+async def test_a_gateway_with_tls_has_the_port_of_tls_unless_it_is_said(api: World) -> None:
+    carrier = await made(
+        api, "/sip/gateways", {"name": "c", "host": "c.example", "transport": "TLS"}, key="operator"
+    )
+    assert (carrier["transport"], carrier["port"]) == ("TLS", 5061)
+    path = f"/sip/gateways/{carrier['id']}"
+    assert (await api.ask("PUT", path, {"transport": "UDP"}, key="operator")).json["port"] == 5060
+    assert (await api.ask("PUT", path, {"port": 5080}, key="operator")).json["port"] == 5080
+    assert (await api.ask("PUT", path, {"transport": "TLS"}, key="operator")).json["port"] == 5080
+    refused = problems(await api.ask("PUT", path, {"transport": "WSS"}, key="operator"))
+    assert "TLS" in refused["transport"]
+
+
 async def test_the_usual_points_of_presence_are_written_down_with_the_first_change(api: World) -> None:
     listed = await api.ask("GET", "/sip/pops", key="operator")
     assert [pop["name"] for pop in listed.json["items"]][:2] == ["eu1", "eu2"]

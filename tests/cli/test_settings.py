@@ -18,6 +18,7 @@ from voice.settings import (
     Settings,
     SipSettings,
     SocketAddress,
+    TlsVersion,
 )
 
 LEAST = '[node]\nbase_domain = "sip.example.com"\n'
@@ -177,6 +178,54 @@ warm_reserve = 300
     assert said["node.base_domian"].endswith("Did you mean base_domain?")
     assert said["node.pol"].endswith("Did you mean pool?")
     assert "loopback" in said["node.sip.inside"]
+
+
+def test_tls_needs_a_certificate(tmp_path: Path) -> None:
+    said = faults(
+        tmp_path,
+        LEAST
+        + """
+[node.sip]
+tls = ["0.0.0.0:5061"]
+wss = ["0.0.0.0"]
+name_servers = ["dns.example"]
+[node.sip.certificates]
+client_authorities = "customers.pem"
+minimum_version = "1.1"
+[node.sip.connections]
+per_source = 0
+""",
+    )
+    assert set(said) == {
+        "node.sip.tls",
+        "node.sip.wss[0]",
+        "node.sip.name_servers[0]",
+        "node.sip.certificates.client_authorities",
+        "node.sip.certificates.minimum_version",
+        "node.sip.connections.per_source",
+    }
+    assert "Add certificate" in said["node.sip.tls"]
+
+
+def test_certificates_lie_beside_the_file_unless_their_paths_are_absolute(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        LEAST
+        + """
+[node.sip]
+tls = ["0.0.0.0:5061"]
+name_servers = ["192.0.2.53", "[2001:db8::53]:5353"]
+[node.sip.certificates]
+certificate = "tls/fullchain.pem"
+private_key = "/etc/ssl/key.pem"
+minimum_version = "1.3"
+""",
+    )
+    given = settings.sip.certificates
+    assert given.certificate == tmp_path / "tls" / "fullchain.pem"
+    assert given.private_key == Path("/etc/ssl/key.pem")
+    assert given.minimum_version is TlsVersion.TLS_1_3
+    assert [str(server) for server in settings.sip.name_servers] == ["192.0.2.53:53", "[2001:db8::53]:5353"]
 
 
 def test_the_pop_may_be_one_that_the_file_declares(tmp_path: Path) -> None:

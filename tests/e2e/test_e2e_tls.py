@@ -29,6 +29,7 @@ from tests.e2e.node import (
 from tests.edge.authority import Authority
 from tests.notes import PATIENCE_SECONDS
 from tests.phone import phone
+from voice.node import NodeError
 from voice.records import Refusal
 
 pytestmark = pytest.mark.peer
@@ -118,6 +119,14 @@ async def test_a_customer_known_by_its_certificate_alone(
         async with phone(*calling(here, authority)) as pbx:
             assert await pbx.ended() == 403
         assert (await here.notes.first(Refusal)).cause == "acl-certificates"
+
+
+async def test_a_node_whose_certificate_cannot_be_read_says_so(authority: Authority, tmp_path: Path) -> None:
+    text = settings(authority)
+    (tmp_path / "tls" / "edge.pem").write_text("nothing")
+    with pytest.raises(NodeError, match=r"edge.pem cannot be used"):
+        async with platform(tmp_path, account(), text):
+            pass
 
 
 async def test_baresip_calls_over_tls(authority: Authority, voices: Voices, tmp_path: Path) -> None:

@@ -6,20 +6,31 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sip_config.model import Transport
 from tests.edge.authority import Authority
-from tests.edge.sockets import PATIENCE_SECONDS, NoSeats, Records, address, running, settings
+from tests.edge.nameserver import ORIGIN, serving
+from tests.edge.sockets import (
+    PATIENCE_SECONDS,
+    NoSeats,
+    Records,
+    address,
+    received,
+    running,
+    settings,
+    udp_socket,
+)
 from tests.edge.test_edge_transports import closed, invite, options, read_message
 from tests.edge.world import BASE, DOMAIN, directory, gateway
 from voice.edge.server import Edge
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.certificates import CertificateFault
 from voice.records import CallEnded, CallStatus, Event, LegChanged, LegStatus, Refusal
-from voice.sip.message import Request, Response
+from voice.sip.message import Request, Response, parse_message
 from voice.sip.respond import make_response
 
 LOOPBACK = directory(networks=("127.0.0.0/8", "::1/128"))
@@ -361,6 +372,69 @@ async def test_a_gateway_of_an_unknown_authority_gets_no_call(authority: Authori
             assert await status(reader) == 100
             assert await status(reader) == 500
         assert there.got.empty()
+
+
+# -- connections that are gone, and those that are there -------------------------------------------
+
+
+async def test_a_response_whose_connection_is_gone_comes_by_a_new_one() -> None:
+    came: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await came.put(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with udp_socket() as carrier:
+        config = directory(
+            networks=("127.0.0.0/8",), gateways=[gateway(host="127.0.0.1", port=carrier.getsockname()[1])]
+        )
+        async with running(config) as (edge, _):
+            reader, writer = await asyncio.open_connection(*address(edge, "TCP"))
+            writer.write(invite("TCP", port))
+            assert await status(reader) == 100
+            request = parse_message(await received(carrier))
+            assert isinstance(request, Request)
+            writer.close()
+            await writer.wait_closed()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while edge.snapshot().connections:
+                    await asyncio.sleep(0.01)
+                carrier.sendto(make_response(request, 486, to_tag="x").to_bytes(), address(edge, "UDP"))
+                assert (await came.get()).startswith(b"SIP/2.0 486 ")
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_connection_is_shared_by_calls_to_one_name_and_by_no_other_name(authority: Authority) -> None:
+    """What was verified for one name says nothing of another at the same address (RFC 5923 section 7)."""
+    far = authority.server(authority.issue("carrier.pem", "127.0.0.1", f"carrier.{ORIGIN}"))
+    async with carrier(far) as there, serving("carrier 60 IN A 127.0.0.1\n") as dns:
+        named = gateway(
+            "named", f"carrier.{ORIGIN}", port=there.port, transport=Transport.TLS, prefixes=("4",)
+        )
+        plain = gateway("plain", "127.0.0.1", port=there.port, transport=Transport.TLS)
+        config = directory(networks=("127.0.0.0/8",), gateways=[named, plain])
+        tls = authority.settings(authority.issue("edge.pem", DOMAIN))
+        chosen = replace(settings(tls=tls), name_servers=(dns.address,))
+        async with (
+            running(config, chosen) as (edge, _),
+            connected(address(edge, "TLS"), authority.client(), DOMAIN) as (reader, writer),
+        ):
+            for at, (number, connections) in enumerate(
+                (("+31201234567", 1), ("+31201234568", 1), ("+4930123456", 2), ("+4930123457", 2))
+            ):
+                call = invite("TLS", 5061).replace(b"+31201234567", number.encode())
+                writer.write(
+                    call.replace(b"z9hG4bKi", b"z9hG4bK%d" % at).replace(b"Call-ID: i", b"Call-ID: %d" % at)
+                )
+                assert await status(reader) == 100
+                request, back = await there.gets("INVITE")
+                there.answers(request, back, 486)
+                assert await status(reader) == 486
+                await there.gets("ACK")
+                assert there.connections == connections, number
 
 
 # -- what is bounded -------------------------------------------------------------------------------

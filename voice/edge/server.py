@@ -57,6 +57,10 @@ class EdgeSnapshot:
     stray_responses: int
     server_transactions: int
     client_transactions: int
+    connections: int
+    """TCP, TLS and WebSocket, in both directions."""
+    connections_refused: int
+    """Closed at once since the start because there were too many."""
     pops: tuple[PopReport, ...]
     """The points of presence, as this edge sees them."""
     bans: int
@@ -272,6 +276,8 @@ class Edge:
             stray_responses=proxy.strays,
             server_transactions=servers,
             client_transactions=clients,
+            connections=len(self._streams),
+            connections_refused=self._streams.refused,
             pops=proxy.liveness.report(self._directory()),
             bans=len(kernel.bans.in_force(self._clock())),
             bugs=proxy.bugs,
