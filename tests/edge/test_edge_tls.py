@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -435,6 +436,40 @@ async def test_a_connection_is_shared_by_calls_to_one_name_and_by_no_other_name(
                 assert await status(reader) == 486
                 await there.gets("ACK")
                 assert there.connections == connections, number
+
+
+@pytest.mark.parametrize(("name", "reached"), [("127.0.0.1", True), ("other.example", False)])
+async def test_a_gateway_is_reached_by_the_connection_that_it_opened_if_it_has_proven_its_name(
+    authority: Authority, name: str, reached: bool
+) -> None:
+    """RFC 5923: nobody listens where the gateway says that it does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    there = gateway(host="127.0.0.1", port=port, transport=Transport.TLS)
+    tls = authority.settings(authority.issue("edge.pem", DOMAIN), client_authorities=authority.file)
+    async with running(directory(networks=("127.0.0.0/8",), gateways=[there]), settings(tls=tls)) as (
+        edge,
+        _,
+    ):
+        shown = authority.client(authority.issue("carrier.pem", name))
+        async with (
+            connected(address(edge, "TLS"), shown, DOMAIN) as (carrier_reader, carrier_writer),
+            connected(address(edge, "TLS"), authority.client(), DOMAIN) as (reader, writer),
+        ):
+            carrier_writer.write(options("TLS").replace(b"127.0.0.1:5060;", b"127.0.0.1:%d;alias;" % port))
+            assert await status(carrier_reader) == 200
+            writer.write(invite("TLS", 5061))
+            assert await status(reader) == 100
+            if not reached:
+                assert await status(reader) == 500
+                return
+            request = await read_message(carrier_reader)
+            assert isinstance(request, Request)
+            assert "alias" in request.via.params
+            # What waits for an answer hears of the end of the connection.
+            carrier_writer.close()
+            assert await status(reader) == 500
 
 
 # -- what is bounded -------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class Passage:
         assert original is not None, "the request has been let go"
         down = self.down
         branch = f"{MAGIC_COOKIE}{os.urandom(8).hex()}.{crossing.loop_hash}"
-        rport = "" if down.inside else ";rport"
+        rport = "" if down.inside else ";rport;alias" if down.transport == "TLS" else ";rport"
         first = [("via", f"SIP/2.0/{down.transport} {down.sent_by};branch={branch}{rport}")]
         hops = original.max_forwards
         changes, added = dressed(

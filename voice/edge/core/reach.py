@@ -7,7 +7,7 @@ from typing import Final
 from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
 from voice.sip.uri import SipUri
-from voice.sip.via import parse_via
+from voice.sip.via import Via, parse_via
 
 LARGEST_DATAGRAM: Final = 1_300
 """Bytes of a request over UDP, beyond which it goes over TCP (RFC 3261 section 18.1.1)."""
@@ -77,14 +77,28 @@ def response_flow(data: bytes, lost: Flow) -> Flow | None:
     """
     if not lost.can_connect or not data.startswith(b"SIP/2.0 "):
         return None
+    via = _top_via(data)
+    if via is None:
+        return None
+    return Flow(lost.transport, lost.local, lost.host, via.sent_by[1], 0, via.address if lost.secure else "")
+
+
+def alias_port(data: bytes) -> int | None:
+    """The port that the sender of a request wants to be reached at by this very connection (RFC 5923).
+
+    None: it does not ask for that.
+    """
+    via = None if data.startswith(b"SIP/2.0 ") else _top_via(data)
+    return None if via is None or "alias" not in via.params else via.sent_by[1]
+
+
+def _top_via(data: bytes) -> Via | None:
     head = data.partition(b"\r\n\r\n")[0].decode("utf-8", "surrogateescape")
     for line in head.split("\r\n")[1:]:
         name, colon, value = line.partition(":")
         if colon and name.strip().lower() in ("via", "v"):
             try:
-                via = parse_via(value.partition(",")[0].strip())
+                return parse_via(value.partition(",")[0].strip())
             except SipParseError:
                 return None
-            name = via.address if lost.secure else ""
-            return Flow(lost.transport, lost.local, lost.host, via.sent_by[1], 0, name)
     return None

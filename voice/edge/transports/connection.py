@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from voice.edge.core.reach import alias_port
 from voice.edge.core.unconnected import NOT_SECURED, TOO_SLOW_HANDSHAKE
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.secure import TlsChannel, TlsFault
@@ -62,6 +63,10 @@ class Keeper(Protocol):
         """From now on it carries messages."""
         ...
 
+    def named(self, connection: Connection, port: int) -> None:
+        """Its peer can be reached by it as if it listened there."""
+        ...
+
     def left(self, connection: Connection) -> None:
         """It is gone."""
         ...
@@ -114,6 +119,8 @@ class Connection(asyncio.Protocol):
         self._tls = None if context is None else TlsChannel(context, name=name if outgoing else None)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self.alias: tuple[int, str, int] | None = None
+        """Door, address and port that its peer can be reached at by it, beside its own."""
         self.known = outgoing
         """Whether a call from there could be let in."""
         self._understood = outgoing
@@ -136,6 +143,10 @@ class Connection(asyncio.Protocol):
     def shaking(self) -> bool:
         """Whether TLS is still being agreed on."""
         return self._tls is not None and not self._tls.ready
+
+    def serves(self, name: str) -> bool:
+        """Whether the peer has proven to be this host."""
+        return self._tls is not None and self._tls.identities.fit(name)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -237,6 +248,8 @@ class Connection(asyncio.Protocol):
                 if isinstance(frame, Ping | Alive):
                     self._understood = self._understood or self.known
                     continue
+                if self.names and not self._understood:
+                    self._name(frame)
                 self._understood = True
                 if not user.stream_received(frame, self.flow):
                     self.abort()
@@ -252,6 +265,12 @@ class Connection(asyncio.Protocol):
         self._write(self._framing.owed())
         if self._framing.ended:
             self.close()
+
+    def _name(self, first: bytes) -> None:
+        """Who has proven its name may be reached by the connection that it opened (RFC 5923)."""
+        port = alias_port(first)
+        if port is not None:
+            self._keeper.named(self, port)
 
     def _frames(self, data: bytes) -> Iterator[bytes | Ping | Alive]:
         yield from self._framing.feed(data)

@@ -35,6 +35,8 @@ class Streams:
         self._certificates = certificates
         self._servers: list[asyncio.Server] = []
         self._by_peer: dict[Peer, Connection] = {}
+        self._aliases: dict[tuple[int, str, int], Connection] = {}
+        """By where the peers that opened them say that they listen."""
         self._opening: dict[Peer, list[bytes]] = {}
         self._per_source: dict[str, int] = {}
         self._handshakes = [0, 0]
@@ -138,6 +140,10 @@ class Streams:
         self._shaken(connection)
         self._by_peer[connection.peer] = connection
 
+    def named(self, connection: Connection, port: int) -> None:
+        connection.alias = connection.flow.local, connection.flow.host, port
+        self._aliases[connection.alias] = connection
+
     def left(self, connection: Connection) -> None:
         if connection not in self._open:
             return
@@ -151,6 +157,10 @@ class Streams:
         if self._by_peer.get(connection.peer) is connection:
             del self._by_peer[connection.peer]
             self.user.stream_failed(connection.flow, connection.problem)
+        alias = connection.alias
+        if alias is not None and self._aliases.get(alias) is connection:
+            del self._aliases[alias]
+            self.user.stream_failed(connection.flow._replace(port=alias[2]), connection.problem)
 
     def _limit_met(self, connection: Connection, mine: int) -> str | None:
         limits = self.limits
@@ -170,7 +180,11 @@ class Streams:
             self._handshakes[connection.known] -= 1
 
     def _of(self, flow: Flow) -> Connection | None:
-        return self._by_peer.get((flow.local, flow.host, flow.port, flow.name))
+        connection = self._by_peer.get((flow.local, flow.host, flow.port, flow.name))
+        if connection is None and flow.name:
+            alias = self._aliases.get((flow.local, flow.host, flow.port))
+            return alias if alias is not None and alias.serves(flow.name) else None
+        return connection
 
     async def _connect(self, flow: Flow, door: Door) -> None:
         problem = await self._opened(flow, door)
