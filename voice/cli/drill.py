@@ -98,7 +98,7 @@ def _show(report: Report) -> None:
         ("wrong retries", len(report.wrong_retries)),
         ("usual time to answer", f"{report.usual_seconds:.3f} s"),
         ("slowest call", f"{report.slowest_seconds:.2f} s ({ALLOWED_SECONDS:g} s are allowed)"),
-        ("delayed calls", report.delayed),
+        ("delayed calls", len(report.delayed)),
         ("time to recover", f"{report.recovered_after:.2f} s after the loss no call waited any more"),
         ("time to return", f"{report.returned_after:.2f} s after its end the POP got calls again"),
         ("standing calls", f"{report.standing_untouched} of {report.standing} ended during the loss"),

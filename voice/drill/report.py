@@ -32,13 +32,13 @@ class Report:
     """To names bound to a region of which nothing was left: 503 is right."""
     lost: tuple[str, ...]
     """Calls that got no answer, or another than is right."""
-    delayed: int
+    delayed: tuple[str, ...]
     """Calls that waited for a POP before they were answered."""
     usual_seconds: float
     """Median time to the answer before the loss."""
     slowest_seconds: float
     recovered_after: float
-    """From the loss on, until no call was delayed any more."""
+    """From the loss on, until no call that began before its end was delayed any more."""
     returned_after: float
     """From the end of the loss on, until every edge sent calls to the POP again."""
     wrong_retries: tuple[str, ...]
@@ -56,7 +56,6 @@ class Report:
             not self.lost
             and not self.wrong_retries
             and self.slowest_seconds < ALLOWED_SECONDS
-            and self.recovered_after < ALLOWED_SECONDS
             and self.standing_untouched == self.standing
             and self.standing_resumed == self.standing_through_lost
         )
@@ -79,10 +78,17 @@ def report_of(course: Course, silence_seconds: float) -> Report:
         busy=sum(call.busy and call.status == 486 for call in calls),
         refused_by_rule=len(by_rule),
         lost=tuple(_line(course, call) for call in calls if not _right(course, call)),
-        delayed=len(slow),
+        delayed=tuple(_line(course, call) for call in slow),
         usual_seconds=median(usual) if usual else 0.0,
         slowest_seconds=max((call.seconds or 0.0 for call in later), default=0.0),
-        recovered_after=max(((call.settled or 0.0) - course.lost_at for call in slow), default=0.0),
+        recovered_after=max(
+            (
+                (call.settled or 0.0) - course.lost_at
+                for call in slow
+                if course.lost_at - silence_seconds < call.begun < course.restored_at
+            ),
+            default=0.0,
+        ),
         returned_after=course.returned_at - course.restored_at,
         wrong_retries=tuple(_wrong_retries(course)),
         standing=len(course.standing),
