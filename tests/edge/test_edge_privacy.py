@@ -69,7 +69,7 @@ def test_nothing_of_a_caller_that_wants_it_leaks_in_any_message(privacy: str) ->
         ("Privacy", privacy),
         ("P-Asserted-Identity", f'"Robertina" <sip:{OWN}@robertina.example>'),
         *TRACES,
-        from_=f'"Robertina" <sip:{user}@robertina.example>;tag=x',
+        from_=f'"Robertina" <sip:{user}@robertina.example>;tag=x;epid=robertina',
         call_id="12345@robertina.example",
         body=sdp,
     )

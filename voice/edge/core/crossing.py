@@ -347,5 +347,6 @@ def _contact_uri(message: Request | Response) -> str | None:
 
 
 def _with_uri(old: NameAddr, uri: str) -> str:
-    """Another URI, the same tag; the display name goes with the URI that it described."""
-    return f"<{uri}>{params_text(old.params)}"
+    """Another URI, the same tag; all else goes with the URI that it described."""
+    tag = old.tag
+    return f"<{uri}>" if tag is None else f"<{uri}>{params_text({'tag': tag})}"
