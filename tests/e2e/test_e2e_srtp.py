@@ -182,19 +182,19 @@ async def test_a_plain_trunk(
     callee_srtp: str,
     wanted: bool,
 ) -> None:
-    with wiretap() as tap:
-        async with phone("answer", *talking(voices, tmp_path, CALLEE, callee_srtp)) as callee:
-            gateways = gateway("carrier", await callee.address(), srtp(way))
-            async with node(account(domain=srtp(domain)) + gateways) as here:
-                sound = talking(voices, tmp_path, CALLER, caller_srtp)
-                async with here.pbx(*sound, number=SALES) as caller:
-                    port = audio_port((await callee.event("incoming"))["invite"])
+    async with phone("answer", *talking(voices, tmp_path, CALLEE, callee_srtp)) as callee:
+        gateways = gateway("carrier", await callee.address(), srtp(way))
+        async with node(account(domain=srtp(domain)) + gateways) as here:
+            sound = talking(voices, tmp_path, CALLER, caller_srtp)
+            async with here.pbx(*sound, number=SALES) as caller:
+                port = audio_port((await callee.event("incoming"))["invite"])
+                with wiretap() as tap:
                     await both_hear(tmp_path)
                     await held_and_resumed(caller, callee)
                     await both_hear(tmp_path, after=heard_so_far(tmp_path))
-                    await caller.do("hangup")
-                    assert await caller.ended() == 200
-                assert await callee.ended() == 200
+                await caller.do("hangup")
+                assert await caller.ended() == 200
+            assert await callee.ended() == 200
     assert encrypted(tap.sent_from([port]), CALLER) is wanted
     assert encrypted(tap.sent_to([port]), CALLEE) is wanted
 
@@ -264,27 +264,23 @@ async def test_a_callflow_dials_as_the_gateway_wants_it(
     wanted: bool,
 ) -> None:
     """The caller's leg has its own policy; of two gateways the first is broken."""
-    with wiretap() as tap:
-        async with (
-            phone("answer", "--status", "503") as broken,
-            phone("answer", *talking(voices, tmp_path, CALLEE, callee_srtp)) as callee,
-        ):
-            gateways = gateway("last", await callee.address(), "priority = 9", srtp(ways[-1]))
-            if len(ways) > 1:
-                gateways += gateway("broken", await broken.address(), srtp(ways[0]))
-            async with node(account(flow=flow(transfer(SALES))) + gateways) as here:
-                async with here.pbx(*talking(voices, tmp_path, CALLER, "forbidden")) as caller:
-                    invite = (await callee.event("incoming"))["invite"]
+    async with (
+        phone("answer", "--status", "503") as broken,
+        phone("answer", *talking(voices, tmp_path, CALLEE, callee_srtp)) as callee,
+    ):
+        gateways = gateway("last", await callee.address(), "priority = 9", srtp(ways[-1]))
+        if len(ways) > 1:
+            gateways += gateway("broken", await broken.address(), srtp(ways[0]))
+        async with node(account(flow=flow(transfer(SALES))) + gateways) as here:
+            async with here.pbx(*talking(voices, tmp_path, CALLER, "forbidden")) as caller:
+                port = audio_port((await callee.event("incoming"))["invite"])
+                with wiretap() as tap:
                     await both_hear(tmp_path)
-                    await callee.do("hold")
-                    await callee.event("media", status=LOCAL_HOLD)
-                    await callee.do("resume")
-                    await callee.event("media", nth=2, status=ACTIVE)
+                    await held_and_resumed(callee)
                     await both_hear(tmp_path, after=heard_so_far(tmp_path))
-                    await caller.do("hangup")
-                    assert await caller.ended() == 200
-                await callee.ended()
-    port = audio_port(invite)
+                await caller.do("hangup")
+                assert await caller.ended() == 200
+            await callee.ended()
     assert encrypted(tap.sent_from([port]), CALLER) is wanted
     assert encrypted(tap.sent_to([port]), CALLEE) is wanted
 
