@@ -46,14 +46,14 @@ class Ground:
 
 @asynccontextmanager
 async def ground(
-    transport: str = "UDP", tls: TlsSettings | None = None, **more: object
+    transport: str = "UDP", tls: TlsSettings | None = None, call_seconds: int = 600, **more: object
 ) -> AsyncIterator[Ground]:
     """The edge takes UDP and TCP at one port, and with `tls` TLS at another; `more` changes the aim."""
     port, secure = free_port(SOCK_STREAM), free_port(SOCK_STREAM)
     ports = {Transport.UDP: port, Transport.TCP: port, **({Transport.TLS: secure} if tls else {})}
     listen = tuple(Listen(transport=one, host="127.0.0.1", port=its_port) for one, its_port in ports.items())
     async with carrier() as far_end:
-        config = _configured(far_end.port)
+        config = _configured(far_end.port, call_seconds)
         async with running(config, replace(settings(), listen=listen, tls=tls)) as (edge, records):
             port = ports[Transport(transport)]
             aim = Aim(
@@ -71,7 +71,7 @@ async def ground(
             yield Ground(edge=edge, carrier=far_end, records=records, aim=replace(aim, **more))  # type: ignore[arg-type]
 
 
-def _configured(carrier_port: int) -> Directory:
+def _configured(carrier_port: int, call_seconds: int) -> Directory:
     """A domain that a login opens, and one that an address opens."""
     login = SipAccount(id=USER, username=USER, ha1=ha1_for_all(username=USER, realm=BASE, password=PASSWORD))
     acls = (
@@ -82,7 +82,9 @@ def _configured(carrier_port: int) -> Directory:
     return Directory(
         base_domain=BASE,
         pop="eu1",
-        accounts=(an_account(calls_per_second=1_000, concurrent_calls=1_000),),
+        accounts=(
+            an_account(calls_per_second=1_000, concurrent_calls=10_000, max_call_seconds=call_seconds),
+        ),
         acls=acls,
         domains=(
             Domain(id=DomainId(label), account_id=ACCOUNT, label=label, acl_ids=(acl.id,))

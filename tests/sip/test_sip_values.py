@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voice.sip.address import NameAddr, parse_name_addr
+from voice.sip.address import NameAddr, parse_contact, parse_name_addr
 from voice.sip.errors import SipParseError
 from voice.sip.headers import Headers
 from voice.sip.mandatory import CSeq, parse_call_id, parse_cseq, parse_max_forwards, parse_number
@@ -118,7 +118,6 @@ def test_source_is_written_into_the_topmost_via_only() -> None:
             "sip:a@b",
             {"+sip.instance": "<urn:uuid:1>", "q": "0.5"},
         ),
-        ("*", None, "*", {}),
         ("<sip:a@b?Subject=x>", None, "sip:a@b?Subject=x", {}),
         ('"<sip:evil@x>" <sip:a@b>', "<sip:evil@x>", "sip:a@b", {}),
     ],
@@ -129,11 +128,17 @@ def test_name_addr(text: str, display: str | None, uri: str, params: dict[str, s
     assert parsed.tag == params.get("tag")
 
 
+def test_all_contacts() -> None:
+    assert parse_contact("*") == (None, "*", {})
+    assert parse_contact("<sip:a@b>") == parse_name_addr("<sip:a@b>")
+
+
 @pytest.mark.parametrize(
     "text",
     [
         *(
             "",
+            "*",
             "<>",
             "Alice",
             "alice@b",

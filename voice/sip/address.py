@@ -46,6 +46,11 @@ def parse_name_addr(text: str) -> NameAddr:
     return _parse_remembered(text) if len(text) <= REMEMBERED_CHARS else _parse(text)
 
 
+def parse_contact(text: str) -> NameAddr:
+    """Parses one value of Contact, which may be ``*`` (RFC 3261 section 20.10).  Raises SipParseError."""
+    return _ALL_CONTACTS if text == "*" else parse_name_addr(text)
+
+
 def _parse(text: str) -> NameAddr:
     match = _BRACKETED.fullmatch(text)
     if match is not None:
@@ -56,13 +61,12 @@ def _parse(text: str) -> NameAddr:
     if match is not None:
         # Without brackets, what follows the first semicolon belongs to the header (RFC 3261 section 20).
         return NameAddr(None, match[1], _params(match[2]))
-    if text == "*":
-        return NameAddr(None, "*", _NO_PARAMS)
     raise SipParseError(f'not of the form "Name" <URI>;parameters: {text[:80]!r}')
 
 
 _parse_remembered: Final = lru_cache(REMEMBERED)(_parse)
 _NO_PARAMS: Final[Params] = MappingProxyType({})
+_ALL_CONTACTS: Final = NameAddr(None, "*", _NO_PARAMS)
 
 
 def _params(text: str | None) -> Params:

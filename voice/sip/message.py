@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from voice.sip.address import NameAddr, parse_name_addr
+from voice.sip.address import NameAddr, parse_contact, parse_name_addr
 from voice.sip.errors import SipParseError
 from voice.sip.header_names import KEYS, is_token, key_of, long_name
 from voice.sip.headers import Headers
@@ -96,7 +96,7 @@ class _Message:
 
     @property
     def contacts(self) -> list[NameAddr]:
-        return self._all("contact", parse_name_addr)
+        return self._all("contact", parse_contact)
 
     @property
     def contact(self) -> NameAddr | None:
@@ -108,7 +108,7 @@ class _Message:
             contacts = self.contacts
             return contacts[0] if contacts else None
         try:
-            return parse_name_addr(line)
+            return parse_contact(line)
         except SipParseError as error:
             error.header = "Contact"
             raise

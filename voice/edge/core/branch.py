@@ -117,6 +117,11 @@ class Branch:
     def transaction_over(self) -> None:
         self.invite.transaction_over()
 
+    def unreadable(self, client: ClientTransaction, response: Response, problem: str, now: float) -> None:
+        """A response came that cannot be passed on; after a final one nothing else will come."""
+        if response.status >= 200 and client is self.client:
+            self.invite.branch_failed(self, self.end_as or Final.local(502, problem), now)
+
     def heard(self, response: Response, now: float) -> None:
         """A provisional response came."""
         if self.wants_cancel:

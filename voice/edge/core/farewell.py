@@ -16,10 +16,13 @@ from voice.edge.core.orphans import new_branch, own_request, routes_to_callee, t
 from voice.edge.core.relay import destination
 from voice.edge.core.tokens import DialogToken
 from voice.sip.flow import Flow
+from voice.sip.mandatory import MAX_CSEQ
 from voice.sip.message import Request, Response
 
 _CSEQ_AHEAD = 1_000
 """Beyond the highest CSeq seen: other requests of the dialog may have gone by another way."""
+_CHALLENGES = 8
+"""More than are answered for one request; each counts one further."""
 
 
 class _Side:
@@ -110,7 +113,7 @@ class Bye:
     def __init__(self, kernel: Kernel, side: _Side, now: float) -> None:
         self._kernel = kernel
         self._side = side
-        self._cseq = side.cseq + _CSEQ_AHEAD
+        self._cseq = min(side.cseq + _CSEQ_AHEAD, MAX_CSEQ - _CHALLENGES)
         self._answered = 0
         destination(kernel, side.token, side.routes, self._found, _given_up, now)
 

@@ -6,6 +6,7 @@ import os
 
 from sip_config.model import Gateway
 from voice.sip.digest import NoUsableChallenge, answer
+from voice.sip.mandatory import MAX_CSEQ
 from voice.sip.message import Request, Response
 
 _MOST_ANSWERS = 2
@@ -18,6 +19,8 @@ def answered_challenge(
     """The header that answers a gateway's 401 or 407; None: the gateway has no credentials, or wrong ones."""
     if gateway.username is None or gateway.password is None or answered_before >= _MOST_ANSWERS:
         return None
+    if sent.cseq.number >= MAX_CSEQ:
+        return None  # The request with credentials would have to count further.
     try:
         given = answer(
             challenge,

@@ -32,6 +32,7 @@ from voice.edge.core.media_gate import change_refused
 from voice.edge.core.pop_relay import PopRelay, not_taken_over
 from voice.edge.core.pops import HERE, Choice
 from voice.edge.core.private_headers import consume_credentials, drop_our_headers
+from voice.edge.core.readable import check_readable, unreadable_answer
 from voice.edge.core.relay import Relay, check_dialog, relay_ack
 from voice.edge.core.relay_token import NotRelayed
 from voice.edge.core.routeset import NotSealed, routes_beyond
@@ -206,7 +207,9 @@ class Proxy:
     def _response(self, arrived: ResponseArrived, source: Flow, now: float) -> None:
         client, response = arrived
         owner = client.owner
-        if isinstance(owner, Branch):
+        if isinstance(owner, Branch | Relay) and (problem := unreadable_answer(response)) is not None:
+            owner.unreadable(client, response, problem, now)
+        elif isinstance(owner, Branch):
             # Not so after a challenge: then the branch has another transaction.
             if owner.client is client:
                 owner.invite.response(owner, response, source, now)
@@ -285,6 +288,7 @@ class Proxy:
 
     def _new_invite(self, arrived: RequestArrived, source: Flow, now: float) -> None:
         request = arrived.request
+        check_readable(request)
         if source.local == INSIDE:
             self.dials.begin(request, self._begin_server(arrived, source, now), source, now)
             return
@@ -331,6 +335,7 @@ class Proxy:
     def _in_dialog(self, arrived: RequestArrived, token: DialogToken, source: Flow, now: float) -> None:
         kernel = self.kernel
         request = arrived.request
+        check_readable(request, token.cseq_delta if token.from_caller else 0)
         try:
             check_dialog(token, request)
             routes = routes_beyond(request, kernel.tokens, kernel.doors, now)

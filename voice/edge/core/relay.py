@@ -145,6 +145,11 @@ class Relay:
             return
         self._unreachable("the next hop cannot be reached", now)
 
+    def unreadable(self, client: ClientTransaction, response: Response, problem: str, now: float) -> None:
+        """What the next hop answered cannot be passed on, and nothing else will come."""
+        if response.status >= 200 and client is self._client:
+            self._unreachable(problem, now)
+
     def _found(self, flows: Sequence[Flow], now: float) -> None:
         self._send(flows[0], self._token.cseq_delta, now)
 
