@@ -102,8 +102,7 @@ class Stage:
     def run(self, data: bytes) -> None:
         """Does what the bytes say, and checks.  Raises Violation."""
         choices = Choices(data)
-        for kept in (self._earlier, self._requests, self._dialogs, self._invites):
-            kept.clear()
+        self._forget()
         world = self.world
         for _ in range(_MOST_STEPS):
             if choices.over:
@@ -125,9 +124,11 @@ class Stage:
         self.check()
         kernel = world.proxy.kernel
         if kernel.layer.sizes != (0, 0):
-            raise Violation(f"transactions stay: {kernel.layer.sizes}")
+            staying = [*kernel.layer._clients.values(), *kernel.layer._servers.values()]
+            raise Violation(f"transactions stay: {[f'{one!r} of {one.owner!r}' for one in staying[:3]]}")
         if kernel.limits.calls:
             raise Violation(f"calls stay: {list(kernel.limits.calls.values())[:3]}")
+        self._forget()
         for agent in (*self._agents, self._good):
             agent.inbox.clear()
             agent.unreadable.clear()
@@ -318,6 +319,10 @@ class Stage:
             self.world.send(data, flow)
         except AssertionError as fault:
             raise Violation(str(fault)) from fault
+
+    def _forget(self) -> None:
+        for kept in (self._earlier, self._requests, self._dialogs, self._invites):
+            kept.clear()
 
     def _look(self) -> None:
         """Takes what the agents got."""

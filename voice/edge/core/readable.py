@@ -37,7 +37,9 @@ def check_readable(message: Request | Response, cseq_delta: int = 0) -> None:
 
 
 def unreadable_answer(response: Response) -> str | None:
-    """Why a response cannot be passed on; None: it can."""
+    """Why a response cannot be passed on; None: it can.  Whither others redirect is looked at elsewhere."""
+    if response.status >= 300:
+        return None
     try:
         check_readable(response)
     except SipParseError as error:
