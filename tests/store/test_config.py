@@ -16,6 +16,7 @@ from sip_config.admission import NeedsDigest, Refused
 from sip_config.declaration import Declaration, read_declaration
 from sip_config.differences import Action
 from sip_config.directory import DEFAULT_POPS
+from sip_config.identity_policy import IdentityPolicy, OtherCallers
 from sip_config.reading import FaultList, Section
 from sip_config.toml_source import read_toml
 from voice.store import rows, schema
@@ -27,6 +28,7 @@ REALM = "sip.example.com"
 FILE = """
 [accounts.acme]
 fallback_callflow = "sorry"
+identity = { country = "NL", verified = ["+442079460000"], others = "refuse" }
 [accounts.acme.acls.office]
 networks = ["192.0.2.0/24", "2001:db8::/32"]
 [accounts.acme.acls.roaming.sip_accounts]
@@ -104,6 +106,9 @@ async def test_what_is_applied_is_what_is_loaded(store: ConfigStore, tmp_path: P
     found, version = await store.load(realm=REALM)
     assert version == 1
     (account,) = found.accounts
+    assert account.identity == IdentityPolicy(
+        country="NL", verified=("+442079460000",), others=OtherCallers.REFUSE
+    )
     office, roaming = found.acls
     assert list(map(str, office.networks)) == ["192.0.2.0/24", "2001:db8::/32"]
     assert office.account_id == account.id
