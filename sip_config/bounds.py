@@ -21,6 +21,12 @@ class Real(TypedDict):
 CALLS_PER_SECOND: Final = Real(least=0.01, most=10_000)
 CONCURRENT_CALLS: Final = Whole(least=0, most=1_000_000)
 MAX_CALL_SECONDS: Final = Whole(least=1, most=604_800)
+DAILY_MINUTES: Final = Whole(least=0, most=10_000_000)
+DAILY_SPEND: Final = Real(least=0, most=1_000_000_000)
+"""In units of the account's currency."""
+NEW_PER_HOUR: Final = Whole(least=0, most=100_000)
+MOST_DESTINATIONS: Final = 1_000
+"""Prefixes, or countries, in one list of limits."""
 PORT: Final = Whole(least=1, most=65_535)
 PRIORITY: Final = Whole(least=0, most=1_000_000)
 ATTEMPT_SECONDS: Final = Real(least=0.5, most=32)

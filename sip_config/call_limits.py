@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class NumberKind(StrEnum):
@@ -54,6 +55,14 @@ class CallLimits:
     """Numbers that the account has not called before."""
     new_countries_per_hour: int | None = None
 
+    def contradictions(self) -> tuple[tuple[str, str], ...]:
+        """What is allowed and denied at once: the field, and which."""
+        pairs = (
+            ("denied_prefixes", self.allowed_prefixes, self.denied_prefixes),
+            ("denied_countries", self.allowed_countries, self.denied_countries),
+        )
+        return tuple((field, one) for field, allowed, denied in pairs for one in denied if one in allowed)
+
     @property
     def for_destinations(self) -> bool:
         """Whether it matters which number is called."""
@@ -80,3 +89,4 @@ class CallLimits:
 
 
 UNLIMITED = CallLimits()
+MILLIONTHS: Final = 1_000_000

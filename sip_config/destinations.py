@@ -8,12 +8,11 @@ from typing import Final, NamedTuple
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
+from sip_config import words
 from sip_config.call_limits import CallLimits, NumberKind
 
 NO_COUNTRY: Final = "001"
 """What phonenumbers, after UN M.49, calls the region of numbers that belong to no country."""
-COUNTRIES: Final = frozenset(phonenumbers.SUPPORTED_REGIONS) | {NO_COUNTRY}
-
 _KINDS: Final = {
     PhoneNumberType.PREMIUM_RATE: NumberKind.PREMIUM,
     PhoneNumberType.SHARED_COST: NumberKind.SHARED_COST,
@@ -56,6 +55,11 @@ class Denied(NamedTuple):
     """The destination as a sentence can name it."""
     remedy: str
     """What to change, as the beginning of a sentence."""
+
+
+def country_word(text: str) -> str:
+    """A country as limits name it.  Raises Unfit."""
+    return NO_COUNTRY if text == NO_COUNTRY else words.country(text)
 
 
 @lru_cache(maxsize=32_768)
