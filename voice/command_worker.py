@@ -25,6 +25,7 @@ LOOK_SECONDS: Final = 0.25
 FAULT_SECONDS: Final = 1.0
 TIDY_SECONDS: Final = 600.0
 
+HUNG_UP: Final = "The call was ended by the API."
 CANCELLED: Final = "The call was ended by the API before it was placed."
 
 
@@ -38,22 +39,32 @@ class CallProcesses(Protocol):
         ...
 
 
+class TrunkCalls(Protocol):
+    """The edge, as commands see it: calls that have no call process."""
+
+    def is_trunk_call(self, call_id: str) -> bool: ...
+
+    def hang_up(self, call_id: str, reason: str) -> bool:
+        """Whether it was there, and is being ended."""
+        ...
+
+
 class CommandWorker:
-    """Of one node.  Run `run` in a task.  `is_trunk_call` knows the calls that have no call process."""
+    """Of one node.  Run `run` in a task."""
 
     def __init__(
         self,
         commands: Commands,
         outbound: OutboundStore,
         processes: CallProcesses,
-        is_trunk_call: Callable[[str], bool],
+        trunk_calls: TrunkCalls,
         bells: Bells,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._commands = commands
         self._outbound = outbound
         self._processes = processes
-        self._is_trunk_call = is_trunk_call
+        self._trunk_calls = trunk_calls
         self._bells = bells
         self._clock = clock
         self._at_hand: dict[str, asyncio.Task[None]] = {}
@@ -110,10 +121,12 @@ class CommandWorker:
 
     async def _without_process(self, command: Command) -> Outcome | None:
         """What becomes of a command for a call that no process here has; None: somebody else may know."""
-        if self._is_trunk_call(command.call_id):
+        if command.kind is Kind.HANGUP and self._trunk_calls.hang_up(command.call_id, HUNG_UP):
+            return done("The call is being ended.")
+        if self._trunk_calls.is_trunk_call(command.call_id):
             return refused(
-                "The call runs between your PBX and the carrier without a callflow, so nobody here can change"
-                " it: end it at the PBX."
+                "The call runs between your PBX and the carrier without a callflow, so it can be ended here,"
+                " and nothing else."
             )
         state = await self._commands.call_state(command.call_id)
         if state is None:

@@ -27,9 +27,11 @@ from voice.ban_keeper import BanKeeper
 from voice.bells import Bells
 from voice.command_worker import CommandWorker
 from voice.desk_sources import Flows, Transcribers
-from voice.edge.server import Edge
+from voice.edge.ledger_file import LedgerFile, LedgerUnusable
+from voice.edge.server import Edge, SteadyClock
 from voice.edge.transports.certificates import CertificateFault
 from voice.gateway_watch import GatewayWatch
+from voice.limit_keeper import LimitKeeper
 from voice.live import NodeState
 from voice.logs import log_to_stderr
 from voice.nftables import Nftables
@@ -38,6 +40,7 @@ from voice.node_settings import (
     check_relay,
     client_settings,
     edge_settings,
+    limits_file,
     pool_settings,
     process_config,
     retention,
@@ -161,7 +164,11 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     writers = Transcribers(TranscriptionStore(database, clock=time.time, bells=bells))
     desk = Desk(sounds, flows, writers, outgoing, settings.recordings_directory, told)
     pool = Pool(pool_settings(settings), process_config(settings), desk, undertaker, told)
-    edge = Edge(await edge_settings(settings, database, node), current.get, pool, told)
+    clock = SteadyClock()
+    ledger = _ledger(settings, clock(), stack)
+    edge = Edge(await edge_settings(settings, database, node), current.get, pool, told, clock, ledger.ledger)
+    limits = LimitKeeper(ledger, database, current.get, edge.set_tariff)
+    await limits.refresh()
     # Undone in reverse: the pool says its BYEs through the edge, so the edge goes after it.
     stack.push_async_callback(edge.stop)
     stack.push_async_callback(undertaker.stop)
@@ -187,11 +194,12 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     for work in (
         current.follow(config, settings),
         Recovery(database, told, node, lives, time.time, queue).run(began),
-        CommandWorker(commands, queue, pool, edge.is_trunk_call, bells).run(),
+        CommandWorker(commands, queue, pool, edge, bells).run(),
         dispatcher.run(),
         GatewayWatch(edge, database, node).run(),
         keep_written(settings.data_directory / "run" / POPS_FILE, lambda: edge.snapshot().pops),
         bans.run(),
+        limits.run(),
         *office.works(),
     ):
         task = asyncio.create_task(work)
@@ -300,6 +308,16 @@ def _lock(directory: Path, stack: AsyncExitStack) -> None:
         raise NodeError(
             f"Another node is running with the data directory {directory}. Stop it, or give this one another."
         ) from None
+
+
+def _ledger(settings: Settings, now: float, stack: AsyncExitStack) -> LedgerFile:
+    """Closed after the edge, whose calls it counts."""
+    try:
+        file = LedgerFile(limits_file(settings), now)
+    except LedgerUnusable as fault:
+        raise NodeError(str(fault)) from None
+    stack.callback(file.close)
+    return file
 
 
 def _own_name(directory: Path) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 import time
+from pathlib import Path
 
 from sip_config.directory import Directory
 from sip_config.model import Transport
@@ -15,7 +16,7 @@ from voice.pool.fleet import PoolSettings
 from voice.relay_key import missing_key
 from voice.settings import BanSettings, CertificateSettings, RelaySettings, Settings
 from voice.speech.library import SoundSettings
-from voice.store.database import Database
+from voice.store.database import Database, sqlite_path
 from voice.store.keys import node_key
 from voice.store.retention import Retention
 from voice.webhooks.client import ClientSettings
@@ -76,6 +77,17 @@ def pool_settings(settings: Settings) -> PoolSettings:
         rtp_first=settings.media.rtp_first,
         rtp_last=settings.media.rtp_last,
     )
+
+
+def limits_file(settings: Settings) -> Path:
+    """Beside the database, when that is a file, since whoever shares the one shares the other."""
+    if settings.limits_file is not None:
+        return settings.limits_file
+    url = settings.database_url
+    database = settings.database_file if url is None else sqlite_path(url.reveal())
+    if database is None:
+        return settings.data_directory / "run" / "limits"
+    return database.with_name(f"{database.name}-limits")
 
 
 def process_config(settings: Settings) -> ProcessConfig:

@@ -275,6 +275,9 @@ class Settings:
     """Database, recordings, media, cache.  Relative to the file; mode 0700 when it is made."""
     database_url: Secret | None = None
     """None: SQLite in the data directory."""
+    limits_file: Path | None = None
+    """What limits count, for all nodes of a machine that share a database.  None: beside the database, when
+    that is a file, else in the data directory."""
     log_level: LogLevel = LogLevel.INFO
     sip: SipSettings = field(default_factory=SipSettings)
     relay: RelaySettings = field(default_factory=RelaySettings)

@@ -54,6 +54,7 @@ def read_settings(root: Section, *, folder: Path, environment: Mapping[str, str]
         pop=node.fitting("pop", words.label, usual.pop),
         data_directory=(folder / node.text("data_directory", str(usual.data_directory))).resolve(),
         database_url=node.fitting("database_url", _secret, None),
+        limits_file=_path(node.text("limits_file"), folder),
         log_level=node.choice("log_level", usual.log_level),
         sip=read_sip(node.section("sip"), folder),
         relay=_read_relay(node.section("relay")),
@@ -69,6 +70,10 @@ def read_settings(root: Section, *, folder: Path, environment: Mapping[str, str]
     node.reject_unknown()
     _reject_unknown_variables(root, node.variables, environment)
     return settings
+
+
+def _path(text: str, folder: Path) -> Path | None:
+    return (folder / text).resolve() if text else None
 
 
 def _read_relay(section: Section) -> RelaySettings:

@@ -137,7 +137,7 @@ async def node(
         processes = Processes(pool)
         works: list[Awaitable[None]] = [
             dispatcher.run(),
-            CommandWorker(commands, store, processes, edge.is_trunk_call, bells).run(),
+            CommandWorker(commands, store, processes, edge, bells).run(),
             Recovery(database, journal, NODE, processes.has, time.time, store).run(began),
         ]
         tasks = [asyncio.ensure_future(work) for work in works]

@@ -33,6 +33,19 @@ class Processes:
         return None if self.over else done("The leg is held.")
 
 
+class Trunk:
+    """An edge that has one call, which can be ended once."""
+
+    def __init__(self) -> None:
+        self.calls = {"trunk": ""}
+
+    def is_trunk_call(self, call_id: str) -> bool:
+        return call_id in self.calls
+
+    def hang_up(self, call_id: str, reason: str) -> bool:
+        return self.calls.pop(call_id, None) is not None
+
+
 @pytest.fixture
 def processes() -> Processes:
     return Processes()
@@ -46,7 +59,7 @@ async def asked(desk: Desk, processes: Processes) -> AsyncIterator[Commands]:
         Commands(desk.database, desk.bells, time.time),
         desk.store,
         processes,
-        lambda call_id: call_id == "trunk",
+        Trunk(),
         desk.bells,
     )
     running = asyncio.create_task(worker.run())
@@ -78,10 +91,12 @@ async def test_a_call_that_ends_meanwhile_is_gone(asked: Commands, processes: Pr
     assert outcome == Outcome(result=Result.GONE, detail="The call is over.")
 
 
-async def test_a_plain_trunk_call_is_refused_with_what_to_do_instead(asked: Commands) -> None:
-    outcome = await asked.ask(Command(kind=Kind.HANGUP, call_id="trunk"))
+async def test_a_plain_trunk_call_can_be_ended_and_nothing_else(asked: Commands) -> None:
+    outcome = await asked.ask(Command(kind=Kind.HOLD, call_id="trunk", leg_id="l1"))
     assert outcome.result is Result.REFUSED
-    assert outcome.detail.endswith("end it at the PBX.")
+    assert outcome.detail.endswith("it can be ended here, and nothing else.")
+    assert (await asked.ask(Command(kind=Kind.HANGUP, call_id="trunk"))).result is Result.DONE
+    assert (await asked.ask(Command(kind=Kind.HANGUP, call_id="trunk"))).result is Result.GONE
 
 
 async def test_a_call_that_nobody_knows_is_gone(asked: Commands) -> None:

@@ -29,9 +29,11 @@ START_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.000_05
 _FORMAT: Final = b"limits 1"
 _FORMAT_AT: Final = 8
+_IDENTITY_AT: Final = 128
 _LOCKS_AT: Final = 1 << 40
 """Far beyond the end of the file: nobody locks those bytes for anything else."""
 _DECISION: Final = _LOCKS_AT + MOST_PROCESSES
+_LEADER: Final = _DECISION + 1
 _FLOCK: Final = Struct("@hhqqi4x")
 
 
@@ -85,6 +87,7 @@ class LedgerFile:
     def __init__(self, path: Path, now: float) -> None:
         """Raises LedgerUnusable."""
         self._path = path
+        self._leads = False
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as fault:
@@ -110,6 +113,17 @@ class LedgerFile:
     def waits_given_up(self) -> int:
         """How often a decision was made without the lock."""
         return self._lock.given_up
+
+    @property
+    def identity(self) -> str:
+        """Of the file: what its machine is called among others."""
+        return self._memory[_IDENTITY_AT : _IDENTITY_AT + 16].hex()
+
+    def leads(self) -> bool:
+        """Whether this process is the one that speaks for all that share the file."""
+        if not self._leads:
+            self._leads = _locked(self._descriptor, _LEADER)
+        return self._leads
 
     def tidy(self) -> list[int]:
         """Takes away what processes hold that are gone; returns which."""
@@ -137,7 +151,9 @@ class LedgerFile:
             if found.strip(b"\0") and found != _FORMAT:
                 memory.close()
                 raise LedgerUnusable(f"{self._path} is no file of limits of this version: remove it.")
-            memory[_FORMAT_AT : _FORMAT_AT + len(_FORMAT)] = _FORMAT
+            if found != _FORMAT:
+                memory[_FORMAT_AT : _FORMAT_AT + len(_FORMAT)] = _FORMAT
+                memory[_IDENTITY_AT : _IDENTITY_AT + 16] = os.urandom(16)
             free = [one for one in range(MOST_PROCESSES) if _locked(self._descriptor, _LOCKS_AT + one)]
             if not free:
                 memory.close()

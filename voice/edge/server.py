@@ -20,6 +20,7 @@ from voice.edge.core.liveness import PopReport
 from voice.edge.core.over_limit import OverLimit
 from voice.edge.core.proxy import Proxy
 from voice.edge.core.reach import response_flow
+from voice.edge.core.tariff import Tariff
 from voice.edge.core.wishes import AddressesWanted, SeatWanted, Wish
 from voice.edge.resolve import Question, Resolver, Unresolvable
 from voice.edge.settings import EdgeSettings
@@ -100,6 +101,7 @@ class Edge:
         """`ledger`: shared with other edges of this machine; None: this edge counts for itself."""
         self._ledger = ledger
         self._open_socket = udp
+        self._tariff = Tariff()
         self._settings = settings
         self._directory = directory
         self._pool = pool
@@ -166,6 +168,7 @@ class Edge:
             ledger=self._ledger,
             names=self._streams.names,
         )
+        self._started.kernel.limits.tariff = self._tariff
         for index, udp in self._udp.items():
             udp.read(
                 self._received_inside if index == INSIDE else self._started.receive, self._after, self._clock
@@ -215,13 +218,19 @@ class Edge:
         self._arm()
         return over
 
+    def set_tariff(self, tariff: Tariff) -> None:
+        """What calls cost from now on, and what prepaid accounts have."""
+        self._tariff = tariff
+        if self._started is not None:
+            self._started.kernel.limits.tariff = tariff
+
     def is_trunk_call(self, call_id: str) -> bool:
         """Whether this is a running call that goes out by a gateway without a call process."""
         call = self._proxy.kernel.limits.calls.get(call_id)
         return call is not None and call.trunk
 
     def hang_up(self, call_id: str, reason: str) -> bool:
-        """Ends a trunk call that is `reason`'s, with BYE to both sides; False: no such call runs here."""
+        """Ends a trunk call with BYE to both sides; False: no such call runs here.  `reason`: a sentence."""
         done = self._proxy.calls.hang_up(call_id, reason, self._clock())
         self._after()
         return done

@@ -30,6 +30,12 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
+def sqlite_path(url: str) -> Path | None:
+    """The file of a database; None: it has none.  Raises StoreError."""
+    parsed = _driver_url(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
 class Database:
     """An open database with the present tables.  `async with await Database.open(url) as database: ...`"""
 

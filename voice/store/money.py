@@ -19,8 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from voice.objects import whole_seconds
 from voice.records import Direction
 from voice.store.database import Database
+from voice.store.limit_usage import RATES_VERSION
 from voice.store.listing import Found, Row, Window, first, page
-from voice.store.schema import calls, legs
+from voice.store.schema import calls, legs, state
 from voice.store.service_schema import balances, charges, rates
 
 _AT_ONCE: Final = 500
@@ -118,12 +119,15 @@ class Money:
                 kept = Rate(**{**asdict(rate), "id": found or rate.id or str(uuid.uuid4())})
                 await connection.execute(delete(rates).where(rates.c.id == kept.id))
                 await connection.execute(insert(rates).values(asdict(kept)))
+                await _rates_changed(connection)
         return kept
 
     async def delete_rate(self, rate_id: str) -> bool:
         with self._database.errors():
             async with self._database.writing() as connection:
-                return (await connection.execute(delete(rates).where(rates.c.id == rate_id))).rowcount > 0
+                gone = await connection.execute(delete(rates).where(rates.c.id == rate_id))
+                await _rates_changed(connection)
+        return gone.rowcount > 0
 
     async def rate_for(self, account_id: str, number: str) -> Rate | None:
         """The rate of the longest prefix; the account's own count before those for all."""
@@ -182,6 +186,16 @@ class Money:
 def cost(per_minute: int, seconds: int) -> int:
     """In millionths; a fraction is rounded up."""
     return -(-per_minute * seconds // 60)
+
+
+async def _rates_changed(connection: AsyncConnection) -> None:
+    """Edges that know the rates ask for them again."""
+    version = str(uuid.uuid4())
+    changed = await connection.execute(
+        update(state).where(state.c.name == RATES_VERSION).values(value=version)
+    )
+    if not changed.rowcount:
+        await connection.execute(insert(state).values(name=RATES_VERSION, value=version))
 
 
 async def _charge(connection: AsyncConnection, row: Row, now: float) -> None:

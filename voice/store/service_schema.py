@@ -259,3 +259,22 @@ bans = Table(
     Column("version", BigInteger, nullable=False, index=True),  # of the bans, that wrote this row
     Index(None, "until"),
 )
+
+limit_ledgers = Table(
+    "limit_ledgers",
+    metadata,
+    Column("id", Text, primary_key=True),  # of a machine's file of limits
+    Column("at", Double, nullable=False),  # when it was last heard of
+)
+
+limit_usage = Table(
+    "limit_usage",
+    metadata,
+    Column("ledger", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),  # an account, domain or SIP account, in hexadecimal
+    Column("at", Double, nullable=False),
+    Column("day", Integer, nullable=False),  # in UTC, since the epoch
+    Column("places", Integer, nullable=False),
+    Column("seconds", Double, nullable=False),  # talked on that day
+    Column("spend", Double, nullable=False),  # on that day, in millionths
+)

@@ -17,6 +17,8 @@ from mmap import mmap
 from struct import Struct
 from typing import Final, NamedTuple
 
+from sip_config.destinations import destination_of
+
 MOST_PROCESSES: Final = 16
 MOST_ROWS: Final = 16_384
 KNOWN_BUCKETS: Final = 32_768
@@ -296,6 +298,11 @@ class Ledger:
             return
         others = [one for one in known if one != name]
         _KNOWN.pack_into(self._memory, at, name, *islice(others, _KNOWN_EACH - 1))
+
+    def meet(self, account_id: str, number: str) -> None:
+        """An account has called a number, and so its country."""
+        self.remember(account_id, number)
+        self.remember(account_id, destination_of(number).country)
 
 
 def key_of(kind: str, identity: str) -> bytes:

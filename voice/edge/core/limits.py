@@ -253,8 +253,7 @@ class Limits:
                 counted.append((row, which, most))
         for row, which, most in counted:
             row.count(which, most / _HOUR, max(1.0, most), at)
-        ledger.remember(call.account_id, number)
-        ledger.remember(call.account_id, country)
+        ledger.meet(call.account_id, number)
         return None
 
 
