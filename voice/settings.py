@@ -90,7 +90,7 @@ class ConnectionSettings:
     handshake_seconds: float = 5.0
     """For a peer to agree on TLS."""
     handshakes: int = 128
-    """TLS handshakes at once; a quarter of it for addresses that nothing could let in."""
+    """TLS handshakes at once; less of it for addresses that nothing names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from voice.edge.core.wishes import AddressesWanted, SeatWanted, Wish
 from voice.edge.resolve import Question, Resolver, Unresolvable
 from voice.edge.settings import EdgeSettings
 from voice.edge.transports.certificates import Certificates
+from voice.edge.transports.handshakes import Standing
 from voice.edge.transports.renewal import Renewal
 from voice.edge.transports.streams import Streams
 from voice.edge.transports.udp import UdpSocket
@@ -312,8 +313,11 @@ class Edge:
         if self._started is not None:
             self._send_failed(flow, problem)
 
-    def stream_known(self, flow: Flow) -> bool:
-        return self._proxy.stream_known(flow, self._clock())
+    def stream_standing(self, flow: Flow) -> Standing:
+        now = self._clock()
+        if not self._proxy.stream_possible(flow, now):
+            return Standing.STRANGER
+        return Standing.KNOWN if self._proxy.kernel.is_known(flow.host, now) else Standing.POSSIBLE
 
     def stream_refused(self, flow: Flow, cause: str, detail: str) -> None:
         self._proxy.stream_refused(flow, cause, detail, self._clock())

@@ -163,8 +163,8 @@ class Proxy:
         self.calls.handle_timer(now)
         self.carriers.handle_timer(now)
 
-    def stream_known(self, source: Flow, now: float) -> bool:
-        return self._sources.known(source, now)
+    def stream_possible(self, source: Flow, now: float) -> bool:
+        return self._sources.possible(source, now)
 
     def stream_refused(self, source: Flow, cause: str, detail: str, now: float) -> None:
         """A connection was not taken, or not secured."""

@@ -100,7 +100,7 @@ class Sources:
             self._answers.record(None, source, verdict, now)
         return False
 
-    def known(self, source: Flow, now: float) -> bool:
+    def possible(self, source: Flow, now: float) -> bool:
         """Whether a call from there could be let in: before anything of a connection has been read."""
         return self._kernel.bans.of(source.host, source.transport, now) is None and self._could_be_admitted(
             source

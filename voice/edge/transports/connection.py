@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from voice.edge.core.reach import alias_port
 from voice.edge.core.unconnected import NOT_SECURED, TOO_SLOW_HANDSHAKE
 from voice.edge.settings import StreamLimits
+from voice.edge.transports.handshakes import Standing
 from voice.edge.transports.secure import TlsChannel, TlsFault
 from voice.edge.transports.websocket import Alive, WebSocketFraming
 from voice.sip.errors import StreamError
@@ -28,8 +29,8 @@ NO_CONNECTION: Final = "the connection broke"
 class StreamUser(Protocol):
     """Who gets what comes by a stream."""
 
-    def stream_known(self, flow: Flow) -> bool:
-        """Whether anything could let in a call from there, whatever certificate will be shown."""
+    def stream_standing(self, flow: Flow) -> Standing:
+        """What is known of an address, whatever certificate will be shown."""
         ...
 
     def stream_refused(self, flow: Flow, cause: str, detail: str) -> None:
@@ -121,8 +122,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.alias: tuple[int, str, int] | None = None
         """Door, address and port that its peer can be reached at by it, beside its own."""
-        self.known = outgoing
-        """Whether a call from there could be let in."""
+        self.standing = Standing.KNOWN if outgoing else Standing.STRANGER
         self._understood = outgoing
         self._heard = self._loop.time()
         """When the last message was whole, or the one that is midway began."""
@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
                 if isinstance(frame, Ping):
                     self.send(PONG)
                 if isinstance(frame, Ping | Alive):
-                    self._understood = self._understood or self.known
+                    self._understood = self._understood or self.standing is not Standing.STRANGER
                     continue
                 if self.names and not self._understood:
                     self._name(frame)

@@ -15,6 +15,7 @@ from voice.edge.core.unconnected import TOO_MANY, TOO_MANY_HANDSHAKES, TOO_MANY_
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.certificates import Certificates
 from voice.edge.transports.connection import Connection, Peer, StreamUser
+from voice.edge.transports.handshakes import Handshakes
 from voice.sip.flow import Flow
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,7 @@ class Streams:
         """By where the peers that opened them say that they listen."""
         self._opening: dict[Peer, list[bytes]] = {}
         self._per_source: dict[str, int] = {}
-        self._handshakes = [0, 0]
-        """Of strangers, and of those that a call could be let in from."""
+        self._handshakes = Handshakes(limits.handshakes)
         self._shaking: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
@@ -123,7 +123,7 @@ class Streams:
         host = connection.flow.host
         mine = self._per_source.get(host, 0)
         if not connection.outgoing:
-            connection.known = self.user.stream_known(connection.flow)
+            connection.standing = self.user.stream_standing(connection.flow)
             limit = self._limit_met(connection, mine)
             if limit is not None:
                 self.refused += 1
@@ -131,9 +131,6 @@ class Streams:
                 return False
         self._per_source[host] = mine + 1
         self._open.add(connection)
-        if connection.shaking and not connection.outgoing:
-            self._shaking.add(connection)
-            self._handshakes[connection.known] += 1
         return True
 
     def secured(self, connection: Connection) -> None:
@@ -168,16 +165,17 @@ class Streams:
             return TOO_MANY
         if mine >= limits.per_source:
             return TOO_MANY_OF_SOURCE
-        # Handshakes cost the most that a stranger can ask for: those who may call keep places for themselves.
-        places = limits.handshakes if connection.known else limits.handshakes // 4
-        if connection.shaking and self._handshakes[connection.known] >= places:
-            return TOO_MANY_HANDSHAKES
+        if connection.shaking:
+            now = asyncio.get_running_loop().time()
+            if not self._handshakes.begin(connection.standing, connection.flow.host, now):
+                return TOO_MANY_HANDSHAKES
+            self._shaking.add(connection)
         return None
 
     def _shaken(self, connection: Connection) -> None:
         if connection in self._shaking:
             self._shaking.discard(connection)
-            self._handshakes[connection.known] -= 1
+            self._handshakes.end(connection.standing)
 
     def _of(self, flow: Flow) -> Connection | None:
         connection = self._by_peer.get((flow.local, flow.host, flow.port, flow.name))
