@@ -176,9 +176,14 @@ class Directory:
         return self._default_callflows.get(AccountId(account_id))
 
     def owns(self, account_id: str, e164: str) -> bool:
-        """Whether a normalised number is the account's: only then may it be shown as the caller's."""
+        """Whether a normalised number is the account's."""
         number = self._numbers.get(e164)
         return number is not None and number.account_id == account_id
+
+    def may_show(self, account_id: str, e164: str) -> bool:
+        """Whether the account may be known by a normalised number: its own, or one that its policy allows."""
+        account = self.account(account_id)
+        return self.owns(account_id, e164) or (account is not None and account.identity.allows(e164))
 
     def gateways_for(self, account_id: str, e164: str) -> tuple[Gateway, ...]:
         """The gateways to try for a number, in order: longest prefix, then `sip_config.preference.in_order`.

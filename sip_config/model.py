@@ -71,7 +71,7 @@ class CallerIdRule(StrEnum):
     PASS = "pass"  # noqa: S105 - a rule, no password
     """The caller id of the call, whatever it is."""
     OWN = "own"
-    """The caller id when the account owns that number; else the gateway's `caller_id`."""
+    """The caller id when the account may be known by that number; else the gateway's `caller_id`."""
     FIXED = "fixed"
     """Always the gateway's `caller_id`."""
 

@@ -124,7 +124,7 @@ def caller_id_for(directory: Directory, gateway: Gateway, account_id: str, wante
     match gateway.caller_id_rule:
         case CallerIdRule.PASS:
             shown = e164 or wanted
-        case CallerIdRule.OWN if e164 and directory.owns(account_id, e164):
+        case CallerIdRule.OWN if e164 and directory.may_show(account_id, e164):
             shown = e164
         case _:
             shown = gateway.caller_id

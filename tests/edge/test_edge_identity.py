@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sip_config.identity_policy import OtherCallers
-from sip_config.model import Gateway, Number
+from sip_config.model import CallerIdRule, Gateway, Number
 from tests.edge.callers import (
     ANONYMOUS,
     OWN,
@@ -36,6 +36,7 @@ from tests.edge.world import (
     ack_of_failure,
     an_account,
     directory,
+    gateway,
     with_credentials,
 )
 from voice.pool.orders import DialPlan, Hunting
@@ -151,6 +152,13 @@ def test_another_number_is_shown_as_the_policy_says(
     # Who is hidden from others is asserted with the wish to stay so.
     hidden = shown == "anonymous" and carrier is TRUSTED
     assert arrived.headers.get("Privacy") == ("id" if hidden else None)
+
+
+@pytest.mark.parametrize("from_", [OWN, VERIFIED, "+31203333342", STRANGER])
+def test_a_gateway_that_shows_own_numbers_shows_all_that_the_account_may_be_known_by(from_: str) -> None:
+    carrier = gateway(caller_id_rule=CallerIdRule.OWN, caller_id="+31207777777")
+    arrived = sent(carrier=carrier, from_=from_)
+    assert arrived.from_.sip_uri.user == ("+31207777777" if from_ == STRANGER else from_)
 
 
 @pytest.mark.parametrize("from_", [OWN, VERIFIED, "0203333342", ANONYMOUS])
