@@ -105,6 +105,15 @@ def test_apply_says_what_changed_and_then_nothing(trunkflow: Run, tmp_path: Path
     )
 
 
+def test_apply_says_what_is_hardly_meant_so(trunkflow: Run, tmp_path: Path) -> None:
+    secret = DECLARED + '\n[gateways.open]\nhost = "192.0.2.1"\nsrtp = "required"\n'
+    (tmp_path / "trunkflow.toml").write_text(NODE + secret)
+    status, output, _ = trunkflow("apply", "trunkflow.toml", "--dry-run")
+    assert status == 0
+    assert "caution: gateway open requires SRTP and is reached by UDP" in output
+    assert 'Use transport = "TLS".' in output
+
+
 def test_a_faulty_file_changes_nothing(trunkflow: Run, tmp_path: Path) -> None:
     trunkflow("apply", "trunkflow.toml")
     before = trunkflow("domains", "--json")[1]

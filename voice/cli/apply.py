@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sip_config.cautions import cautions
 from sip_config.configuration import Configuration, new_id, with_ids_of
 from sip_config.differences import Change, differences
 from voice.cli.output import print_line, shown
@@ -33,6 +34,9 @@ def apply(
     read = read_config_file(file, os.environ, settings=explicit, otherwise=lambda: settings_of(None))
     if read.declaration is None:
         raise CommandFailed(f"{file} declares nothing. Add an [accounts.NAME] table, a gateway or a POP.")
+    sip = read.settings.sip
+    for caution in cautions(read.declaration.configuration, takes_tls=bool(sip.tls or sip.wss)):
+        print_line(f"caution: {caution}")
     changes = apply_declaration(read, dry_run=dry_run)
     for change in changes:
         print_line(shown_change(change))
