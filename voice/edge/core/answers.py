@@ -49,6 +49,7 @@ class Answers:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._through: tuple[ServerTransaction, float] | None = None
+        self._caller: Flow | None = None
         self._tag_key = blake2b(kernel.settings.digest_secret, digest_size=32, person=b"to tag").digest()
 
     def send(
@@ -77,6 +78,15 @@ class Answers:
         finally:
             self._through = None
 
+    @contextmanager
+    def on_behalf_of(self, caller: Flow) -> Iterator[None]:
+        """What is refused meanwhile is on record as this caller's, whoever relayed it."""
+        self._caller = caller
+        try:
+            yield
+        finally:
+            self._caller = None
+
     def refuse(self, request: Request, source: Flow, verdict: Verdict, now: float) -> None:
         """Answers with the verdict and leaves a record of it."""
         self.record(request, source, verdict, now)
@@ -84,6 +94,7 @@ class Answers:
 
     def record(self, request: Request | None, source: Flow, verdict: Verdict, now: float) -> None:
         refusals = self._kernel.refusals
+        source = self._caller or source
         if refusals.again(source.host, verdict.gate, verdict.rule):
             return
         admitted = verdict.admitted

@@ -78,7 +78,7 @@ class Calls:
                 sip_account=admission.sip_account.username if admission.sip_account else None,
                 number_id=number.id if number else None,
                 sip_call_id=printable(request.call_id[:256]),
-                source_address=admission.came_from or f"{source.host}:{source.port}",
+                source_address=_shown(admission.came_from or source),
                 callflow_id=flow.id if flow else None,
                 node=kernel.settings.node if isinstance(route, RunCallflow) else None,
             )
@@ -328,7 +328,7 @@ class Calls:
     def _pool_refused(
         self, crossing: Crossing, admission: Admission, cause: str, rule: str, problem: str, now: float
     ) -> None:
-        source, request = crossing.source, crossing.request
+        source, request = admission.came_from or crossing.source, crossing.request
         assert request is not None
         if self._kernel.refusals.again(source.host, Gate.POOL, rule):
             return
@@ -339,7 +339,7 @@ class Calls:
             rule=rule,
             remedy=f"{problem}: call again later, or give the node a larger call pool.",
             sip_status=503,
-            source_address=f"{source.host}:{source.port}",
+            source_address=_shown(source),
             method=request.method,
             request_uri=printable(request.uri[:256]),
             from_uri=from_on_record(request, delivered=admission.domain is None),
@@ -350,6 +350,10 @@ class Calls:
             sip_account=admission.sip_account.username if admission.sip_account else None,
         )
         self._kernel.refusals.write(refusal, source.host, now)
+
+
+def _shown(source: Flow) -> str:
+    return f"{source.host}:{source.port}"
 
 
 def _order(facts: CallFacts, admission: Admission) -> CallOrder:

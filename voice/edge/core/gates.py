@@ -59,8 +59,8 @@ class Admission:
     call: LiveCall
     """It has its place."""
     directory: Directory
-    came_from: str | None = None
-    """The caller's address, when another POP relayed the call."""
+    came_from: Flow | None = None
+    """The caller, as the POP saw it that relayed the call; None: it came here itself."""
     from_trusted_gateway: bool = False
 
     @property
@@ -83,8 +83,8 @@ class LetIn:
     domain: Domain | None = None
     admitted: Admitted | None = None
     delivered: Delivery | None = None
-    came_from: str | None = None
-    """The caller's address, as the POP saw it that relayed the call; None: it came here itself."""
+    came_from: Flow | None = None
+    """The caller, as the POP saw it that relayed the call; None: it came here itself."""
 
 
 class Gates:
@@ -132,9 +132,8 @@ class Gates:
         if account is None:
             return None
         admitted = directory.gate(domain).named(token.acl, token.sip_account)
-        came_from = f"{token.source_host}:{token.source_port}"
         return LetIn(
-            directory=directory, account=account, domain=domain, admitted=admitted, came_from=came_from
+            directory=directory, account=account, domain=domain, admitted=admitted, came_from=token.caller
         )
 
     def settle(self, request: Request, source: Flow, let_in: LetIn, now: float) -> Admission | None:

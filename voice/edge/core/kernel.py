@@ -122,7 +122,7 @@ class Kernel:
 
     def is_known(self, host: str, now: float) -> bool:
         """Whether a source is spared what strangers meet: it is named, or proved a password lately."""
-        if self.bans.is_trusted(host, now):
+        if host in self.pop_hosts or self.bans.is_trusted(host, now):
             return True
         return not self.settings.bans.include_named and self.is_named(host)
 

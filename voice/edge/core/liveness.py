@@ -73,6 +73,8 @@ class _Peer:
         self.state = PopState.UNKNOWN
         self.since: float | None = None
         self.flow: Flow | None = None
+        self.hosts: tuple[str, ...] = ()
+        """All addresses of its name."""
         self.located: float | None = None
         self.asked: float | None = None
         self.client: ClientTransaction | None = None
@@ -204,7 +206,8 @@ class Liveness:
         def found(flows: Sequence[Flow], later: float) -> None:
             if peer.flow not in flows:
                 peer.flow = flows[0]
-                self._note_addresses()
+            peer.hosts = tuple(flow.host for flow in flows)
+            self._note_addresses()
 
         def failed(problem: str, later: float) -> None:
             # A name server that is down takes nothing away that was known.
@@ -214,9 +217,7 @@ class Liveness:
         self._kernel.locate(_uri(peer.pop), trusted=True, found=found, failed=failed, now=now)
 
     def _note_addresses(self) -> None:
-        self._kernel.pop_hosts = frozenset(
-            peer.flow.host for peer in self._peers.values() if peer.flow is not None
-        )
+        self._kernel.pop_hosts = frozenset(host for peer in self._peers.values() for host in peer.hosts)
 
     def _round(self, peer: _Peer, now: float) -> None:
         """One look at a POP: the last OPTIONS has had its time, and the next one goes out."""

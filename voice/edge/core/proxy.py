@@ -29,7 +29,7 @@ from voice.edge.core.kernel import Kernel
 from voice.edge.core.ledger import Ledger
 from voice.edge.core.liveness import Liveness, Probe
 from voice.edge.core.media_gate import change_refused
-from voice.edge.core.pop_relay import PopRelay, not_taken_over
+from voice.edge.core.pop_relay import PopRelay, Relayed, not_taken_over
 from voice.edge.core.pops import HERE, Choice
 from voice.edge.core.private_headers import consume_credentials, drop_our_headers
 from voice.edge.core.readable import check_readable, unreadable_answer
@@ -301,20 +301,28 @@ class Proxy:
             self._answers.refuse(request, source, not_taken_over(refused), now)
             return
         if relayed is not None:
-            let_in = self._gates.let_in_elsewhere(request, source, relayed.token, now)
-        else:
-            let_in = self._gates.let_in(request, source, now)
+            self._take_over(arrived, source, relayed, now)
+            return
+        let_in = self._gates.let_in(request, source, now)
         consume_credentials(request, self.kernel.settings.base_domain)
         if let_in is None:
             return
-        choice = HERE if relayed is not None else self._relay.choice(request, let_in)
+        choice = self._relay.choice(request, let_in)
         if choice is not HERE:
             self._send_elsewhere(arrived, source, let_in, choice, now)
             return
         admission = self._gates.settle(request, source, let_in, now)
         if admission is not None:
-            if relayed is not None:
-                self._relay.begun(relayed, now)
+            self.calls.begin(request, self._begin_server(arrived, source, now), source, admission, now)
+
+    def _take_over(self, arrived: RequestArrived, source: Flow, relayed: Relayed, now: float) -> None:
+        """Another POP let the call in, and this one handles it."""
+        request = arrived.request
+        with self._answers.on_behalf_of(relayed.token.caller):
+            let_in = self._gates.let_in_elsewhere(request, source, relayed.token, now)
+            admission = None if let_in is None else self._gates.settle(request, source, let_in, now)
+        if admission is not None:
+            self._relay.begun(relayed, now)
             self.calls.begin(request, self._begin_server(arrived, source, now), source, admission, now)
 
     def _send_elsewhere(

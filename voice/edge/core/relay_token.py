@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from voice.edge.seal import Seal, SealError
+from voice.sip.flow import Flow
 from voice.sip.message import Request
 
 HEADER: Final = "X-Trunkflow-Relay"
@@ -43,6 +44,11 @@ class RelayToken(NamedTuple):
     source_host: str
     """Of the caller."""
     source_port: int
+
+    @property
+    def caller(self) -> Flow:
+        """As this edge would know it; nothing is ever sent there."""
+        return Flow("UDP", 0, self.source_host, self.source_port)
 
 
 class NotRelayed(Exception):

@@ -1,0 +1,174 @@
+"""Calls that other POPs relay to an edge: what it takes over, what it refuses, and how it says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from sip_config.model import Account, Region
+from tests.edge.platform import KEY, configuration
+from tests.edge.world import BASE, CARRIER, EDGE, NUMBER, SDP, Agent, World, an_account, gateway
+from voice.edge.core.pops import ELSEWHERE
+from voice.edge.core.relay_token import HEADER, LIFE_SECONDS, RelayToken, RelayTokens
+from voice.edge.settings import PopRelay
+from voice.records import CallStarted, Gate, Refusal
+from voice.sip.message import Request
+
+US1 = "4.4.4.4"
+CALLER = "7.7.7.7"
+PLAIN = f"sip:{NUMBER}@acme.{BASE}"
+
+
+def made(account: Account | None = None) -> World:
+    """The edge of eu1, which knows us1; its lists do not know the caller."""
+    config = configuration(
+        "eu1",
+        {"eu1": f"{EDGE}:5060", "us1": f"{US1}:5060"},
+        gateways=[gateway()],
+        networks=["192.0.2.0/24"],
+        users={"pbx": "secret"},
+        account=account,
+    )
+    world = World(config, relay=PopRelay(key=KEY, interval_seconds=1_000.0))
+    world.proxy.liveness.begin(world.now)
+    return world
+
+
+@pytest.fixture
+def world() -> World:
+    return made()
+
+
+def relayed(world: World, pop: Agent, uri: str = PLAIN, *, key: bytes = KEY, **changed: object) -> Request:
+    """An INVITE as the edge of us1 sends it."""
+    request = pop.request("INVITE", uri, body=SDP)
+    token = RelayToken(
+        issued=world.now,
+        origin="us1",
+        target="eu1",
+        domain="acme",
+        acl="office",
+        sip_account="pbx",
+        source_host=CALLER,
+        source_port=5070,
+    )._replace(**changed)  # type: ignore[arg-type]
+    request.headers.add(HEADER, RelayTokens(key).make(token, request))
+    return request
+
+
+def refused(world: World) -> Refusal:
+    [refusal] = world.said(Refusal)
+    return refusal
+
+
+def test_a_call_is_taken_over_without_asking_again(world: World) -> None:
+    pop, carrier = world.agent(US1), world.agent(CARRIER)
+    pop.send(relayed(world, pop))
+    pop.gets_response(100)
+    assert HEADER not in carrier.gets_request("INVITE").headers
+    [started] = world.said(CallStarted)
+    assert started.source_address == f"{CALLER}:5070"
+    assert (started.domain, started.acl, started.sip_account) == ("acme", "office", "pbx")
+
+
+def test_it_is_handled_here_whatever_the_name_says(world: World) -> None:
+    """A call is relayed once: this edge does not ask where it would send the call."""
+    pop, carrier = world.agent(US1), world.agent(CARRIER)
+    pop.send(relayed(world, pop, f"sip:{NUMBER}@acme.us1.{BASE}"))
+    pop.gets_response(100)
+    carrier.gets_request("INVITE")
+    pop.gets_nothing()
+
+
+def test_a_retransmission_begins_no_second_call_and_a_replay_none_either(world: World) -> None:
+    pop, carrier = world.agent(US1), world.agent(CARRIER)
+    invite = relayed(world, pop)
+    pop.send(invite)
+    pop.send(invite)
+    carrier.gets_request("INVITE")
+    carrier.gets_nothing()
+    thief = world.agent(US1, 5999)
+    stolen = invite.copy()
+    stolen.headers.set("Via", f"SIP/2.0/UDP {US1}:5999;branch=z9hG4bKthief")
+    thief.send(stolen)
+    assert thief.gets_response(503).headers.get("Retry-After") == ELSEWHERE
+    assert (refused(world).gate, refused(world).cause) == (Gate.POP, "relay-replayed")
+    carrier.gets_nothing()
+
+
+@pytest.mark.parametrize(
+    ("changed", "cause"),
+    [
+        ({"issued": 1_800_000_000.0 - LIFE_SECONDS - 5}, "relay-expired"),
+        ({"target": "us1"}, "relay-misdirected"),
+        ({"key": b"z" * 32}, "relay-seal"),
+    ],
+)
+def test_a_token_that_does_not_fit_is_for_the_other_pop_to_deal_with(
+    world: World, changed: dict[str, object], cause: str
+) -> None:
+    pop = world.agent(US1)
+    pop.send(relayed(world, pop, **changed))  # type: ignore[arg-type]
+    assert pop.gets_response(503).headers.get("Retry-After") == ELSEWHERE
+    refusal = refused(world)
+    assert (refusal.gate, refusal.cause, refusal.source_address) == (Gate.POP, cause, f"{US1}:5060")
+    assert world.said(CallStarted) == []
+
+
+def test_a_changed_request_uri_is_another_call(world: World) -> None:
+    pop = world.agent(US1)
+    invite = relayed(world, pop)
+    invite.uri = f"sip:+9001234567@acme.{BASE}"
+    pop.send(invite)
+    pop.gets_response(503)
+    assert refused(world).cause == "relay-misdirected"
+
+
+def test_a_stranger_that_brings_a_token_is_asked_as_anybody_is(world: World) -> None:
+    stranger = world.agent("192.0.2.7")
+    invite = stranger.request("INVITE", PLAIN, (HEADER, "A" * 300), body=SDP)
+    stranger.send(invite)
+    stranger.gets_response(407)
+
+
+def test_what_a_limit_refuses_is_on_record_as_the_callers() -> None:
+    world = made(an_account(concurrent_calls=0))
+    pop = world.agent(US1)
+    pop.send(relayed(world, pop))
+    answer = pop.gets_response(503)
+    assert answer.headers.get("Retry-After") != ELSEWHERE, "no other POP may be tried for it"
+    refusal = refused(world)
+    assert (refusal.cause, refusal.source_address) == ("account-concurrent-calls", f"{CALLER}:5070")
+    assert (refusal.acl, refusal.sip_account) == ("office", "pbx")
+
+
+def test_a_domain_that_is_not_known_here_yet(world: World) -> None:
+    pop = world.agent(US1)
+    pop.send(relayed(world, pop, domain="newer"))
+    pop.gets_response(404)
+    assert refused(world).cause == "unknown-domain"
+
+
+def test_an_edge_that_is_being_stopped_sends_it_elsewhere(world: World) -> None:
+    world.proxy.draining = True
+    pop = world.agent(US1)
+    pop.send(relayed(world, pop))
+    assert pop.gets_response(503).headers.get("Retry-After") == ELSEWHERE
+    pop.send(pop.request("OPTIONS", f"sip:{EDGE}"))
+    pop.gets_response(503)
+    assert refused(world).cause == "draining"
+
+
+def test_home_regions_are_tried_in_turn_and_calls_spread_over_them() -> None:
+    """Of two POPs of the home region each gets its share."""
+    addresses: dict[str, str | None] = {"us1": f"{EDGE}:5060", "eu1": "1.2.3.1", "eu2": "1.2.3.2"}
+    world = World(
+        configuration("us1", addresses, home=Region.EU, networks=["9.9.9.9/32"]),
+        relay=PopRelay(key=KEY, interval_seconds=1_000.0),
+    )
+    world.proxy.liveness.begin(world.now)
+    eu1, eu2, pbx = world.agent("1.2.3.1"), world.agent("1.2.3.2"), world.agent("9.9.9.9")
+    for _ in range(60):
+        pbx.send(pbx.request("INVITE", PLAIN, body=SDP))
+    got = [sum(isinstance(one, Request) for one in pop.inbox) for pop in (eu1, eu2)]
+    assert sum(got) >= 60
+    assert min(got) > 10
