@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from tests.e2e.node import (
     platform,
     settings_text,
 )
+from tests.e2e.served import Served
 from tests.edge.authority import Authority
 from tests.notes import PATIENCE_SECONDS
 from tests.phone import phone
@@ -149,3 +151,16 @@ async def test_baresip_calls_over_tls(authority: Authority, voices: Voices, tmp_
         ended = await here.ended()
         assert ended.reason == "The callflow came to its end."
         assert tone_seconds(await here.recording(), 1000) > 0.8
+
+
+async def test_a_hangup_signal_reads_certificates_anew(authority: Authority, tmp_path: Path) -> None:
+    shown = authority.issue("edge.pem", DOMAIN)
+    one = Served(tmp_path, account(), api=False)
+    table = f'tls = ["127.0.0.1:0"]\n[node.sip.certificates]\ncertificate = "{shown}"\n[node.media]\n'
+    one.config.write_text(one.config.read_text().replace("[node.media]\n", table))
+    try:
+        await one.start()
+        one.signal(signal.SIGHUP)
+        await one.said("certificates were read anew")
+    finally:
+        await one.stop()

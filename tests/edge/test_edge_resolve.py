@@ -208,9 +208,14 @@ async def test_a_question_outlives_the_one_who_asked_it_first() -> None:
         assert await second
 
 
-async def test_a_call_to_a_gateway_by_its_name_and_its_certificate(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "shown",
+    [f"carrier.{ORIGIN}", f"*.{ORIGIN}", f"sip:carrier.{ORIGIN}"],
+    ids=["name", "wildcard", "SIP URI"],
+)
+async def test_a_call_to_a_gateway_by_its_name_and_its_certificate(tmp_path: Path, shown: str) -> None:
     authority = Authority(tmp_path / "tls")
-    far = authority.server(authority.issue("carrier.pem", f"carrier.{ORIGIN}"))
+    far = authority.server(authority.issue("carrier.pem", shown))
     async with carrier(far) as there:
         records = ZONE + f"_sips._tcp.carrier 60 IN SRV 1 1 {there.port} carrier\n"
         async with serving(records) as server:

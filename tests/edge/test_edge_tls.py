@@ -217,6 +217,21 @@ async def test_a_bad_certificate_is_said_and_the_one_before_stays(authority: Aut
             assert shown_names(writer) == {DOMAIN}
 
 
+async def test_a_certificate_that_ends_soon_is_said_once(authority: Authority) -> None:
+    usual = authority.issue("edge.pem", BASE)
+    last = authority.issue("more/acme.pem", DOMAIN, days=13)
+    chosen = settings(tls=authority.settings(usual, folder=last.parent, watch_seconds=0.01))
+    async with running(LOOPBACK, chosen) as (_, records):
+        event = await records.first(Event)
+        assert event.kind == "certificate-expires"
+        assert str(last) in event.detail
+        authority.issue("more/acme.pem", DOMAIN)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(records.all) < 2:
+                await asyncio.sleep(0.01)
+        assert [one.kind for one in records.all if isinstance(one, Event)][1:] == ["certificates-renewed"]
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [

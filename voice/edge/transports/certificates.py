@@ -6,6 +6,7 @@ A connection keeps what it began with; those that begin later get what is in the
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,8 @@ class Certificates:
         self._settings = settings
         self._stamps: tuple[Stamp, ...] = ()
         self._by_name: dict[str, ssl.SSLContext] = {}
+        self.expiry: tuple[datetime, Path] = datetime.max.replace(tzinfo=UTC), settings.certificate
+        """When the first of ours is good no longer, and its file."""
         self.server_context, self.client_context = self._read()
 
     @property
@@ -64,13 +67,17 @@ class Certificates:
         # Taken even when what follows fails: the same bad file is not read and complained of again and again.
         self._stamps = stamps
         usual = self._server(settings.certificate, settings.private_key)
+        expiries = [(_first_of(settings.certificate).not_valid_after_utc, settings.certificate)]
         by_name: dict[str, ssl.SSLContext] = {}
         for chain, key in _pairs(settings.folder):
             context = self._server(chain, key)
-            for name in _names_in(chain):
+            first = _first_of(chain)
+            expiries.append((first.not_valid_after_utc, chain))
+            for name in _names_in(first):
                 by_name[name] = context
         client = self._client()
         self._by_name = by_name
+        self.expiry = min(expiries)
         usual.sni_callback = self._chosen
         return usual, client
 
@@ -152,9 +159,13 @@ def _pairs(folder: Path | None) -> list[tuple[Path, Path | None]]:
     return [(chain, key if key.exists() else None) for chain, key in keys]
 
 
-def _names_in(chain: Path) -> list[str]:
-    """What the first certificate of a file is for."""
-    certificate = x509.load_pem_x509_certificates(chain.read_bytes())[0]
+def _first_of(chain: Path) -> x509.Certificate:
+    """Our own certificate: the others of the file lead to its authority."""
+    return x509.load_pem_x509_certificates(chain.read_bytes())[0]
+
+
+def _names_in(certificate: x509.Certificate) -> list[str]:
+    """What a certificate is for."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
