@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 PRESENCE_SECONDS: Final = 10.0
-"""How often a machine that is alone asks whether it still is."""
+"""How often a machine says that it is there."""
 REMEMBERED_SECONDS: Final = 90 * 86_400.0
 """What was called earlier is new again, when the memory of a machine is filled."""
 _OVERLAP_SECONDS: Final = 30.0
@@ -109,13 +109,12 @@ class LimitKeeper:
 
     async def _exchange(self) -> None:
         now = self._clock()
-        if not self._shared and now < self._presence_at:
-            return
         if now >= self._presence_at:
-            self._shared = await self._usage.is_shared(now)
+            await self._usage.say_present(now)
             self._presence_at = now + PRESENCE_SECONDS
-            if not self._shared:
-                return
+        self._shared = await self._usage.is_shared(now)
+        if not self._shared:
+            return
         day, ledger = day_of(now), self._file.ledger
         with ledger.lock:
             rows = ledger.rows()

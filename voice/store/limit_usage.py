@@ -46,8 +46,8 @@ class LimitUsage:
         self._database = database
         self._ledger = ledger
 
-    async def is_shared(self, now: float) -> bool:
-        """Says that this machine is there; whether others are."""
+    async def say_present(self, now: float) -> None:
+        """Lets other machines know that this one is there."""
         with self._database.errors():
             async with self._database.writing() as connection:
                 upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
@@ -56,15 +56,15 @@ class LimitUsage:
                     .values(id=self._ledger, at=now)
                     .on_conflict_do_update(index_elements=["id"], set_={"at": now})
                 )
-                await connection.execute(
-                    delete(limit_ledgers).where(limit_ledgers.c.at < now - KEPT_DAYS * 86_400)
-                )
+                await connection.execute(delete(limit_ledgers).where(limit_ledgers.c.at < _long_ago(now)))
+
+    async def is_shared(self, now: float) -> bool:
+        """Whether there are other machines, or were today."""
+        others = select(func.count()).where(
+            limit_ledgers.c.id != self._ledger, limit_ledgers.c.at > _long_ago(now)
+        )
+        with self._database.errors():
             async with self._database.reading() as connection:
-                others = (
-                    select(func.count())
-                    .select_from(limit_ledgers)
-                    .where(limit_ledgers.c.id != self._ledger, limit_ledgers.c.at > now - KEPT_DAYS * 86_400)
-                )
                 return bool((await connection.execute(others)).scalar_one())
 
     async def exchange(self, own: Mapping[str, Use], day: int, now: float) -> dict[str, Use]:
@@ -138,3 +138,7 @@ class LimitUsage:
                     latest = (await connection.execute(query)).scalars().all()
                     found += [(account, number) for number in reversed(latest) if number]
         return found
+
+
+def _long_ago(now: float) -> float:
+    return now - KEPT_DAYS * 86_400
