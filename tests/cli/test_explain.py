@@ -87,6 +87,19 @@ def test_a_source(trunkflow: Run, tmp_path: Path) -> None:
     assert [one["source_address"] for one in carrier["refusals"]] == ["2001:db8::7:5060"]
 
 
+def test_a_banned_source(trunkflow: Run) -> None:
+    trunkflow("apply", "trunkflow.toml")
+    trunkflow("bans", "add", "198.51.100.9")
+    status, output, _ = trunkflow("explain", "198.51.100.9")
+    assert status == 0
+    assert "It is banned until" in output
+    assert "an operator banned it" in output
+    found = json.loads(trunkflow("explain", "198.51.100.9", "--json")[1])
+    assert found["ban"]["reason"] == "operator"
+    trunkflow("bans", "release", "198.51.100.9")
+    assert json.loads(trunkflow("explain", "198.51.100.9", "--json")[1])["ban"] is None
+
+
 def test_nothing_on_record(trunkflow: Run) -> None:
     trunkflow("apply", "trunkflow.toml")
     status, _, errors = trunkflow("explain", "nobody@nowhere")

@@ -454,7 +454,7 @@ def constants(value: ast.expr) -> set[str]:
     return {
         one.value
         for one in ast.walk(value)
-        if isinstance(one, ast.Constant) and isinstance(one.value, str) and " " not in one.value
+        if isinstance(one, ast.Constant) and isinstance(one.value, str) and len(one.value) > 1
     }
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
 
 from sip_config.networks import packed
+from voice.bans import MEANING, Ban, ban_key
+from voice.bells import Bell
 from voice.cli.output import print_json, print_line, print_table, rfc3339
 from voice.cli.session import CommandFailed, ConfigOption, JsonOption, settings_of, with_database
 from voice.explain import GateVerdict, SourceVerdict, gates_of_call, gates_of_refusal, source_now
 from voice.settings import Settings
+from voice.store.bans import BanStore
 from voice.store.config import ConfigStore
 from voice.store.database import Database
 from voice.store.queries import CallRow, RefusalRow, find_calls, list_calls, list_refusals
@@ -27,6 +31,8 @@ class Findings:
     """Everything that is known of a call or a source."""
 
     source: SourceVerdict | None
+    ban: Ban | None
+    """Of the source, where there is one."""
     calls: tuple[CallRow, ...]
     refusals: tuple[RefusalRow, ...]
 
@@ -54,7 +60,7 @@ def explain(
         print_json(_as_json(findings))
         return
     if findings.source is not None:
-        _print_source(wanted, findings.source)
+        _print_source(wanted, findings.source, findings.ban)
     for call in findings.calls:
         _print_call(call)
     for refusal in findings.refusals:
@@ -69,18 +75,26 @@ async def _findings(database: Database, settings: Settings, wanted: str) -> Find
         refusals: tuple[RefusalRow, ...] = ()
         for sip_call_id in sorted(sip_call_ids):
             refusals += await list_refusals(database, limit=_SHOWN, sip_call_id=sip_call_id)
-        return Findings(source=None, calls=calls, refusals=refusals)
+        return Findings(source=None, ban=None, calls=calls, refusals=refusals)
     store = ConfigStore(database, media_folder=settings.media_directory)
     directory = await store.directory(base_domain=settings.base_domain, pop=settings.pop)
     return Findings(
         source=source_now(directory, wanted, most=_DOMAINS_SHOWN),
+        ban=await BanStore(database, Bell(), time.time).of(ban_key(wanted)),
         calls=await list_calls(database, limit=_SHOWN, source=wanted),
         refusals=await list_refusals(database, limit=_SHOWN, source=wanted),
     )
 
 
-def _print_source(address: str, source: SourceVerdict) -> None:
+def _print_source(address: str, source: SourceVerdict, ban: Ban | None) -> None:
     print_line(f"A call from {address} now", style="bold")
+    if ban is not None:
+        kept_out = "It is banned" if ban.proven else "Its datagrams are banned"
+        print_line(
+            f"{kept_out} until {rfc3339(ban.until)}, because {MEANING[ban.reason]}: "
+            f"trunkflow bans release {address} lets it in again. Addresses that the configuration names, "
+            "and those that logged in lately, get in all the same."
+        )
     print_line(f"Before it is read: {source.verdict}, {source.entry}.")
     if source.gateway is not None:
         print_line(f"It is the address of gateway {source.gateway}: its calls to numbers are taken.")
@@ -134,4 +148,11 @@ def _as_json(findings: Findings) -> dict[str, Any]:
         for refusal in findings.refusals
     ]
     source = None if findings.source is None else asdict(findings.source)
-    return {"source": source, "calls": calls, "refusals": refusals}
+    ban = None
+    if findings.ban is not None:
+        ban = {
+            **asdict(findings.ban),
+            "since": rfc3339(findings.ban.since),
+            "until": rfc3339(findings.ban.until),
+        }
+    return {"source": source, "ban": ban, "calls": calls, "refusals": refusals}

@@ -67,6 +67,14 @@ class BanStore:
                 rows = (await connection.execute(order)).all()
         return tuple(_ban(row) for row in rows), int(counted.scalar_one())
 
+    async def of(self, address: str) -> Ban | None:
+        """The ban in force of an address, as `read_ban_key` gives it."""
+        query = select(bans).where(bans.c.address == address, bans.c.until > self._clock())
+        with self._database.errors():
+            async with self._database.reading() as connection:
+                row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _ban(row)
+
     async def impose(self, address: str, seconds: float) -> Ban:
         """Bans an address, as `read_ban_key` gives it, by the operator's word."""
         ban = by_operator(address, seconds, self._clock())
