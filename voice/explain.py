@@ -124,7 +124,7 @@ class SourceVerdict:
 def source_now(directory: Directory, address: str, *, most: int) -> SourceVerdict:
     """What the configuration says of a source.  `address`: an IP address."""
     gateway = directory.gateway_for_source(address)
-    possible = directory.could_admit(address)
+    possible = directory.could_admit(address, certified=True)
     judged = sorted(
         (_judged(directory, domain, address) for domain in directory.domains.values()),
         key=lambda one: (one.verdict == REFUSED, one.domain),
@@ -142,7 +142,10 @@ def _judged(directory: Directory, domain: Domain, address: str) -> DomainVerdict
     remedy = ""
     judgement = directory.gate(domain).by_source(address)
     if isinstance(judgement, Refused):
-        verdict, entry, remedy = REFUSED, judgement.rule, judgement.remedy
+        # Which certificate an address will show is not known before it calls.
+        uncertified = judgement.cause == "acl-certificates"
+        verdict = "certificate needed" if uncertified else REFUSED
+        entry, remedy = judgement.rule, judgement.remedy
     elif isinstance(judgement, Admitted):
         verdict, entry = PASSED, f"access control list {judgement.acl.name}"
     else:

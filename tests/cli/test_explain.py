@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from tests.cli.console import BEGUN, CALL, Run, remember, started
-from voice.explain import gates_of_refusal
+from tests.edge.world import directory
+from voice.explain import gates_of_refusal, source_now
 from voice.records import Gate, Refusal
 
 
@@ -115,3 +116,11 @@ def test_a_call_of_a_carrier_asked_no_domain() -> None:
     assert (verdicts[Gate.MEDIA], verdicts[Gate.LIMITS], verdicts[Gate.POOL]) == ("not asked",) * 3
     facts["gate"] = "limits"
     assert {one.gate: one.verdict for one in gates_of_refusal(facts)}[Gate.ROUTE] == "passed"
+
+
+def test_a_domain_that_asks_for_a_certificate_says_so() -> None:
+    found = source_now(directory(networks=(), certificates=("pbx.acme.example",)), "192.0.2.1", most=5)
+    assert found.verdict == "passed"
+    (acme,) = found.domains
+    assert acme.verdict == "certificate needed"
+    assert "pbx.acme.example" in acme.remedy
