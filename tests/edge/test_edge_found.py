@@ -13,6 +13,7 @@ import pytest
 from bench.fuzz_core import Stage, Violation
 from tests.edge.world import CARRIER, PBX, SDP, World, an_account, directory, established, gateway
 from voice.records import CallEnded, Refusal
+from voice.sip.builders import make_cancel
 from voice.sip.mandatory import MAX_CSEQ
 from voice.sip.message import parse_message
 
@@ -75,6 +76,19 @@ def test_an_answer_whose_contact_cannot_be_followed_is_a_failure(world: World, c
     world.wait(100)
     assert world.proxy.kernel.layer.sizes == (0, 0)
     assert len(world.said(CallEnded)) == 1
+
+
+def test_a_cancelled_call_is_cancelled_further_on_whatever_rings_there(world: World) -> None:
+    """A CANCEL waits for the first provisional response, and that one need not make sense otherwise."""
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    asked = pbx.invite()
+    pbx.send(asked)
+    pbx.gets_response(100)
+    invite = carrier.gets_request("INVITE")
+    pbx.send(make_cancel(asked))
+    carrier.contact = "nonsense"
+    carrier.answer(invite, 180)
+    carrier.gets_request("CANCEL")
 
 
 def test_a_request_in_a_call_whose_contact_cannot_be_followed_changes_nothing(world: World) -> None:

@@ -119,7 +119,11 @@ class Branch:
 
     def unreadable(self, client: ClientTransaction, response: Response, problem: str, now: float) -> None:
         """A response came that cannot be passed on; after a final one nothing else will come."""
-        if response.status >= 200 and client is self.client:
+        if client is not self.client:
+            return
+        if response.status < 200:
+            self.heard(response, now)
+        else:
             self.invite.branch_failed(self, self.end_as or Final.local(502, problem), now)
 
     def heard(self, response: Response, now: float) -> None:
