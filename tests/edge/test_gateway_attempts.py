@@ -10,22 +10,27 @@ import pytest
 from sip_config.gateway_options import CallerIdFormat, GatewayOptions, HeaderRules
 from sip_config.model import Gateway, NumberFormat
 from tests.edge.world import (
+    ACCOUNT,
     CARRIER,
     CARRIER2,
     NUMBER,
     PBX,
     SDP,
+    SEAT,
     Agent,
+    Dialog,
     World,
     ack_of_failure,
     directory,
     established,
     gateway,
 )
+from voice.pool.orders import DialPlan, Hunting
 from voice.records import Event, LegChanged, LegStarted
 from voice.sip.message import Response
 
 THIRD = "1.2.3.4"
+CALL = "0ca11000-0000-4000-8000-000000000001"
 
 
 def first(**options: Any) -> Gateway:
@@ -220,6 +225,61 @@ def test_a_gateway_that_is_given_up_and_answers_late_takes_its_place_after_all()
     assert pbx.inbox
 
 
+def test_an_answer_that_comes_again_after_the_end_takes_no_place() -> None:
+    world, pbx, one, _ = calling(first(concurrent_calls=1))
+    pbx.send(pbx.invite())
+    pbx.gets_response(100)
+    invite = one.gets_request("INVITE")
+    answer = one.answer(invite, 200, body=SDP)
+    caller = Dialog.of_caller(pbx, pbx.gets_response(200))
+    one.send(answer)
+    assert world.proxy.kernel.gateway_places.taken("first") == 1
+    caller.send("BYE", cseq=2)
+    one.answer(one.gets_request("BYE"), 200)
+    assert world.proxy.kernel.gateway_places.taken("first") == 0
+    one.send(answer)
+    assert world.proxy.kernel.gateway_places.taken("first") == 0
+
+
+def dialling_out(world: World) -> tuple[Agent, Dialog, Agent]:
+    """A call process that has reached a carrier; the process, its end of the dialog, the carrier."""
+    process, carrier = world.agent(SEAT.host, SEAT.port), world.agent(CARRIER)
+    plan = DialPlan(
+        call_id=CALL,
+        account_id=ACCOUNT,
+        targets=(NUMBER,),
+        hunting=Hunting.PARALLEL,
+        ring_seconds=30,
+        caller_id="+31200000001",
+    )
+    ticket = world.proxy.dials.file(plan, world.now).uri
+    inside = "<sip:any@127.0.0.1>"
+    process.send(process.request("INVITE", ticket, body=SDP, from_=f"{inside};tag=p", to=inside))
+    process.gets_response(100)
+    carrier.answer(carrier.gets_request("INVITE"), 200, body=SDP)
+    ok = process.gets_response(200)
+    dialog = Dialog.of_caller(process, ok)
+    dialog.send("ACK", cseq=ok.cseq.number)
+    carrier.gets_request("ACK")
+    return process, dialog, carrier
+
+
+def test_a_leg_that_a_callflow_hangs_up_gives_its_place_back_while_the_call_goes_on() -> None:
+    world = World(directory(gateways=[first(concurrent_calls=5)]))
+    _, dialog, carrier = dialling_out(world)
+    assert world.proxy.kernel.gateway_places.taken("first") == 1
+    dialog.send("BYE")
+    carrier.answer(carrier.gets_request("BYE"), 200)
+    assert world.proxy.kernel.gateway_places.taken("first") == 0
+
+
+def test_a_callflow_call_that_ends_without_a_bye_gives_the_places_of_its_legs_back() -> None:
+    world = World(directory(gateways=[first(concurrent_calls=5)]))
+    dialling_out(world)
+    world.proxy.calls.ended(CALL, world.now)
+    assert world.proxy.kernel.gateway_places.taken("first") == 0
+
+
 # -- redirections --------------------------------------------------------------------------------
 
 
@@ -293,6 +353,33 @@ def test_gateways_that_redirect_to_each_other_are_tried_once_each() -> None:
     one.gets_nothing()
     pbx.gets_response(502)
     assert len(world.said(Event)) == 1
+
+
+def test_a_gateway_that_redirects_is_not_tried_at_its_other_addresses() -> None:
+    named = gateway("named", "sip.carrier.example", priority=1)
+    world, pbx, one, two = calling(named, gateway("third", THIRD, priority=20))
+    third = world.agent(THIRD)
+    world.names["sip.carrier.example"] = [("UDP", CARRIER, 5060), ("UDP", CARRIER2, 5060)]
+    pbx.send(pbx.invite())
+    one.answer(one.gets_request("INVITE"), 302, ("Contact", "<sip:6.6.6.6>"))
+    two.gets_nothing()
+    third.gets_request("INVITE")
+
+
+def test_a_chain_of_redirections_ends_with_the_gateways() -> None:
+    hosts = [f"1.2.3.{last}" for last in range(1, 9)]
+    world = World(directory(gateways=[gateway(host, host, priority=at) for at, host in enumerate(hosts)]))
+    pbx, *agents = (world.agent(host) for host in (PBX, *hosts))
+    pbx.send(pbx.invite())
+    for _ in agents:
+        contacts = ", ".join(f"<sip:{host}>" for host in reversed(hosts))
+        asked = next(one for one in agents if one.inbox)
+        asked.answer(asked.gets_request("INVITE"), 302, ("Contact", contacts))
+        asked.gets_request("ACK")
+    pbx.gets_response(100)
+    pbx.gets_response(502)
+    tried = [leg.gateway for leg in world.said(LegStarted) if leg.gateway]
+    assert sorted(tried) == sorted(hosts)
 
 
 # -- what the gateway sees -----------------------------------------------------------------------

@@ -122,6 +122,23 @@ def test_a_transport_error_counts_as_well() -> None:
     assert [event.kind for event in world.said(Event)] == ["gateway-out"]
 
 
+def test_a_gateway_fails_when_its_last_address_fails() -> None:
+    named = gateway(
+        "named", "sip.carrier.example", attempt_seconds=3.0, options=GatewayOptions(cooldown_after=1)
+    )
+    world, pbx, one, two = calling(named)
+    world.names["sip.carrier.example"] = [("UDP", CARRIER, 5060), ("UDP", CARRIER2, 5060)]
+    pbx.send(pbx.invite())
+    world.wait(3.1)
+    two.answer(two.gets_request("INVITE"), 180)
+    assert world.said(Event) == []
+    two.inbox.clear()
+    pbx.send(pbx.invite())
+    world.wait(6.3)
+    assert one.inbox
+    assert [event.kind for event in world.said(Event)] == ["gateway-out"]
+
+
 def test_a_caller_who_hangs_up_early_says_nothing_of_the_gateway() -> None:
     world, pbx, one, _ = calling(first(cooldown_after=1), SECOND)
     invite = pbx.invite()
@@ -197,6 +214,16 @@ def test_a_gateway_that_does_not_answer_options_is_tried_last_until_it_does(stat
     pbx.inbox.clear()
     pbx.send(pbx.invite())
     one.gets_request("INVITE")
+
+
+def test_a_gateway_that_does_not_answer_is_asked_again_sooner() -> None:
+    world, _, one, _ = calling(first(keepalive_seconds=100.0, cooldown_after=3))
+    for _ in range(70):
+        world.wait(1)
+        if one.inbox and len(world.said(Event)) == 0:
+            asked(one)
+    # Three times, 3 s each, with a quarter of the interval in between; else it would take more than 200 s.
+    assert [event.kind for event in world.said(Event)] == ["gateway-out"]
 
 
 def test_options_are_answered_with_credentials_where_that_is_asked() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from sip_config.gateway_options import GatewayOptions
-from sip_config.model import Gateway, Number
+from sip_config.model import AccountId, Gateway, Number
 from tests.edge.world import (
     ACCOUNT,
     CARRIER,
@@ -176,6 +177,21 @@ def test_failures_make_it_wait_longer_and_longer_and_leave_one_record() -> None:
     assert standing(world) is Standing.REGISTERED
 
 
+def test_a_renewal_that_fails_is_tried_again_before_the_registration_runs_out() -> None:
+    world, agent = registering()
+    accepts(agent, 100)
+    began, renewals = world.now, 0
+    while world.now < began + 99:
+        until_asked(world, agent, began + 99 - world.now)
+        if agent.inbox:
+            agent.answer(asks(agent), 500)
+            renewals += 1
+    failed = [event for event in world.said(Event) if event.kind == "gateway-registration-failed"]
+    assert len(failed) == 1
+    # Renewed at 80 to 90 s, so there was time for one more at least: half of what is left, 5 s at least.
+    assert renewals >= 2
+
+
 def test_wrong_credentials_are_not_tried_again_and_again() -> None:
     world, agent = registering()
     agent.answer(asks(agent), 401, CHALLENGE)
@@ -239,8 +255,9 @@ def test_another_password_registers_anew_after_the_old_one_is_taken_back() -> No
     world.config = directory(gateways=[other])
     world.wait(1.1)
     assert accepts(agent, 0).headers.get("Expires") == "0"
+    world.wait(1.8)
     agent.gets_nothing()
-    world.wait(4.1)
+    world.wait(2.3)
     assert accepts(agent).headers.get("Expires") == "3600"
 
 
@@ -301,6 +318,19 @@ def test_a_carrier_that_drops_the_parameters_is_known_by_its_address() -> None:
     world.agent(SEAT.host, SEAT.port)
     agent.send(invite_to(agent, f"sip:trunk4711@{EDGE}:5060", f"<sip:{NUMBER}@carrier>"))
     assert world.pool.orders[0].destination == NUMBER
+
+
+def test_of_several_gateways_at_an_address_the_one_that_the_owner_may_use_counts() -> None:
+    numbers = [Number(id="n", account_id=ACCOUNT, e164=NUMBER, callflow_id="flow")]
+    foreign = replace(gateway("a"), account_id=AccountId("0b000000-0000-4000-8000-00000000000b"))
+    own = replace(gateway("b"), account_id=ACCOUNT)
+    for gateways in ([foreign, own], [own, foreign]):
+        world = World(directory(gateways=gateways, numbers=numbers, callflows=[FLOW]))
+        world.agent(SEAT.host, SEAT.port)
+        agent = world.agent(CARRIER)
+        agent.send(invite_to(agent, f"sip:{NUMBER}@{EDGE}", f"<sip:{NUMBER}@x>"))
+        agent.gets_response(100)
+        assert len(world.pool.orders) == 1
 
 
 def test_national_numbers_of_a_carrier_are_those_of_its_country() -> None:

@@ -12,8 +12,6 @@ from voice.edge.core.redirects import follow, refused_event
 from voice.sip.flow import Flow
 from voice.sip.message import Response
 
-_MOST_REDIRECTS = 4
-"""Of one target."""
 _LONGEST_RETRY_AFTER = 600
 
 
@@ -44,6 +42,12 @@ def over(kernel: Kernel, branch: Branch) -> None:
         kernel.gateway_places.release(branch.leg.id)
 
 
+def answered(kernel: Kernel, branch: Branch) -> None:
+    """The call is the gateway's: it has its place, also when it was given up before it answered."""
+    if branch.leg is not None and branch.hop.gateway is not None:
+        kernel.gateway_places.take(branch.hop.gateway, branch.leg.id, branch.leg.call_id)
+
+
 def redirected(
     kernel: Kernel, branch: Branch, response: Response, account_id: str, now: float
 ) -> Final | None:
@@ -53,11 +57,7 @@ def redirected(
         return None
     branch.flows = ()
     call = leg.call_id, account_id
-    target.redirects += 1
-    if target.redirects > _MOST_REDIRECTS:
-        named: str | None = f"yet another gateway, {target.redirects} times"
-    else:
-        named = follow(kernel, target, response, call[1])
+    named = follow(kernel, target, response, account_id)
     if named is None:
         return Final.local(502, f"Gateway {gateway.name} redirected the call")
     kernel.journal.write(refused_event(gateway, named, call, now))

@@ -318,11 +318,10 @@ class Invite:
             # The sender has been told that it failed: nobody else would ever end this call.
             hang_up(self.kernel, client, response, now)
             return
-        if branch.over and branch.leg is not None and branch.hop.gateway is not None:
-            # Given up, and answered all the same: the call takes its place after all.
-            self.kernel.gateway_places.take(branch.hop.gateway, branch.leg.id, branch.leg.call_id)
         first = not self._answered
         self._answered = True
+        if first:
+            attempts.answered(self.kernel, branch)
         if branch.leg is not None and not branch.over:
             self.kernel.limits.talk_begins(self.facts.call_id, branch.leg.id, branch.target.name, now)
         branch.finish()

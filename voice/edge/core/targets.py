@@ -65,8 +65,6 @@ class Target:
     """The way by another gateway; None: it is not reached by gateways."""
     tried: set[str] = field(default_factory=set)
     """Ids of the gateways that were tried."""
-    redirects: int = 0
-    """How often one of them redirected the call."""
 
 
 def number_target(
