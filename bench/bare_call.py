@@ -16,7 +16,7 @@ from pathlib import Path
 import pjsua2 as pj
 
 from sip_config.model import SrtpPolicy
-from voice.media.pj.endpoint import account_config, boot, create_quietly
+from voice.media.pj.endpoint import answering_account, boot, create_quietly
 from voice.media.seam import MediaSettings
 
 POLL_MS = 500
@@ -82,7 +82,7 @@ def main() -> None:
     endpoint = create_quietly()
     _, port = boot(endpoint, settings)
     account = _Account(options)
-    account.create(account_config(settings, SrtpPolicy.OPTIONAL))
+    account.create(answering_account(settings, SrtpPolicy.OPTIONAL))
     print(port, flush=True)
     while True:
         endpoint.libHandleEvents(POLL_MS)

@@ -60,6 +60,8 @@ def _endpoint_config(settings: MediaSettings, log_level: int) -> pj.EpConfig:
     # (measured: up to the whole wait), without it they are handed over at once.
     config.uaConfig.mainThreadOnly = False
     config.uaConfig.userAgent = "trunkflow"
+    # What a far end cannot use only makes the INVITE longer.
+    config.uaConfig.natTypeInSdp = 0
     config.logConfig.level = log_level
     config.logConfig.consoleLevel = log_level
     config.logConfig.msgLogging = 0
@@ -86,10 +88,23 @@ def _choose_codecs(endpoint: pj.Endpoint, wanted: tuple[str, ...]) -> None:
         endpoint.codecSetPriority(codec.codecId, priority)
 
 
-def account_config(settings: MediaSettings, srtp: SrtpPolicy) -> pj.AccountConfig:
-    """One of the accounts of a call process: they never register, they only carry the settings of legs."""
+def answering_account(settings: MediaSettings, srtp: SrtpPolicy) -> pj.AccountConfig:
+    """The account of legs that come in, for trunks of one policy: the stack finds it by their To."""
+    uri = f"sip:trunkflow@{settings.from_host}" if srtp is USUAL_SRTP else srtp_uri(srtp)
+    return _account(settings, uri, srtp, SRTP_SUITES)
+
+
+def placing_account(settings: MediaSettings, srtp: SrtpPolicy) -> pj.AccountConfig:
+    """The account of legs that we place: an INVITE with all suites would hardly fit into a datagram."""
+    return _account(settings, f"sip:placing-{srtp}@srtp.invalid", srtp, SRTP_SUITES[:1])
+
+
+def _account(
+    settings: MediaSettings, uri: str, srtp: SrtpPolicy, suites: tuple[str, ...]
+) -> pj.AccountConfig:
+    """Accounts of a call process never register, they only carry the settings of legs."""
     config = pj.AccountConfig()
-    config.idUri = f"sip:trunkflow@{settings.from_host}" if srtp is USUAL_SRTP else srtp_uri(srtp)
+    config.idUri = uri
     config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
     config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
     # The edge is one hop away and keeps the far end's address: nothing to learn from Via or Contact.
@@ -101,17 +116,17 @@ def account_config(settings: MediaSettings, srtp: SrtpPolicy) -> pj.AccountConfi
     transport.publicAddress = settings.rtp_public_host
     transport.port = settings.rtp_port
     transport.portRange = settings.rtp_ports - 2
-    encrypt(config.mediaConfig, srtp)
+    encrypt(config.mediaConfig, srtp, suites)
     return config
 
 
-def encrypt(media: pj.AccountMediaConfig, policy: SrtpPolicy) -> None:
+def encrypt(media: pj.AccountMediaConfig, policy: SrtpPolicy, suites: tuple[str, ...] = SRTP_SUITES) -> None:
     """Says which encryption the legs of an account offer and take: SRTP with SDES."""
     media.srtpUse = SRTP_USE[policy]
     # Signalling goes to the edge over loopback; whether it is secure beyond is for the edge to say.
     media.srtpSecureSignaling = 0
     media.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
-    for name in SRTP_SUITES:
+    for name in suites:
         suite = pj.SrtpCrypto()
         suite.name = name
         suite.flags = 0

@@ -12,7 +12,7 @@ import pjsua2 as pj
 
 from sip_config.model import SrtpPolicy
 from voice.media.pj.dialog import request_user
-from voice.media.pj.endpoint import account_config, boot, create_quietly, destroy
+from voice.media.pj.endpoint import answering_account, boot, create_quietly, destroy, placing_account
 from voice.media.pj.leg import PjLeg
 from voice.media.pj.thread import PjThread
 from voice.media.seam import Arrival, EventSink, MediaLeg, MediaSettings
@@ -41,7 +41,8 @@ class PjEngine:
         self.events = asyncio.get_running_loop()
         self._arrival = arrival
         self._thread = PjThread()
-        self._accounts: dict[SrtpPolicy, _Account] = {}
+        self._accounts: list[_Account] = []
+        self._placing: dict[SrtpPolicy, _Account] = {}
         self._legs: set[PjLeg] = set()
         self._address = ("", 0)
 
@@ -56,16 +57,24 @@ class PjEngine:
         address = boot(endpoint, self.settings)
         # The stack gives an INVITE to the account that its To names, and any other to the first.
         for policy in sorted(SrtpPolicy, key=lambda one: one is not USUAL_SRTP):
-            account = self._accounts[policy] = _Account(self)
-            account.create(account_config(self.settings, policy))
+            self._open(answering_account(self.settings, policy))
+        for policy in SrtpPolicy:
+            self._placing[policy] = self._open(placing_account(self.settings, policy))
         return address
+
+    def _open(self, config: pj.AccountConfig) -> _Account:
+        account = _Account(self)
+        self._accounts.append(account)
+        account.create(config)
+        return account
 
     async def stop(self) -> None:
         def work() -> None:
             for leg in tuple(self._legs):
                 leg.hang_up_now()
             while self._accounts:
-                destroy(self._accounts.popitem()[1])
+                destroy(self._accounts.pop())
+            self._placing.clear()
 
         self._thread.post(work)
         await self._thread.stop()
@@ -77,7 +86,7 @@ class PjEngine:
 
     def place(self, leg: PjLeg, target: str, caller_id: str, srtp: SrtpPolicy) -> None:
         """In the pjsua2 thread: sends the leg's INVITE."""
-        leg.place(self._accounts[srtp], target, f"sip:{caller_id}@{self.settings.from_host}")
+        leg.place(self._placing[srtp], target, f"sip:{caller_id}@{self.settings.from_host}")
         self._legs.add(leg)
 
     def on_invite(self, account: pj.Account, call_id: int, message: str) -> None:
@@ -124,7 +133,7 @@ def _count_legs(settings: MediaSettings, answer: int) -> NoReturn:
     wide = replace(settings, legs=PROBE_LEGS, rtp_port=0, rtp_ports=2)
     _, port = boot(endpoint, wide, log_level=0)
     account = pj.Account()
-    account.create(account_config(wide, USUAL_SRTP))
+    account.create(placing_account(wide, USUAL_SRTP))
     calls: list[pj.Call] = []
     while len(calls) < PROBE_LEGS:
         call = pj.Call(account)
