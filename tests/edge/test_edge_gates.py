@@ -75,8 +75,26 @@ def test_a_flood_from_everywhere_takes_bounded_memory() -> None:
         host = f"77.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         world.proxy.receive(b"garbage", Flow("UDP", 1, host, 5060), world.now)
     assert 0 < len(kernel.refusals) <= 8_192
-    assert len(world.said(Refusal)) == 20_000
+    assert len(world.said(Refusal)) == 2_001, "so many by themselves, the rest in one"
     assert kernel.outbox == []
+    world.wait(6)
+    assert sum(refusal.count for refusal in world.said(Refusal)) == 20_000
+    many = world.said(Refusal)[-1]
+    assert (many.source_address, many.cause, many.count) == ("many sources", "source-unknown", 17_999)
+    assert many.remedy.startswith(
+        "Many sources were refused for this at the same time. Of one: Nothing admits"
+    )
+
+
+def test_in_a_flood_from_everywhere_customers_still_find_their_own_refusals() -> None:
+    world, pbx, _ = trunk()
+    for number in range(5_000):
+        host = f"77.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        world.proxy.receive(b"garbage", Flow("UDP", 1, host, 5060), world.now)
+    pbx.send(pbx.request("INVITE", f"sip:{NUMBER}@nowhere.{BASE}", body=SDP))
+    pbx.gets_response(404)
+    refusal = world.said(Refusal)[-1]
+    assert (refusal.source_address, refusal.cause) == (f"{PBX}:5060", "unknown-domain")
 
 
 def test_a_source_that_only_a_digest_could_admit_is_heard() -> None:

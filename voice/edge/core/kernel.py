@@ -86,7 +86,7 @@ class Kernel:
         self.outbox = self.layer.outbox
         self.wishes: list[Wish] = []
         self.tokens = Tokens(Seal(settings.seal_key))
-        self.refusals = Refusals(journal, settings.refusal_fold_seconds)
+        self.refusals = Refusals(journal, settings.refusal_fold_seconds, self.is_known)
         self.gateway_health = GatewayHealth(journal)
         self.gateway_places = GatewayPlaces()
         self.gateway_sources = GatewaySources(settings.seal_key)

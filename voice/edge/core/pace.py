@@ -15,7 +15,8 @@ class Pace:
     def __init__(self, *, rate: float, burst: int, most: int) -> None:
         self.rate = rate
         self._each = 1 / rate
-        self._early = burst / rate
+        # A fifth of a request of room, since times of this size are not exact.
+        self._early = (burst - 0.8) / rate
         self._most = most
         self._due: OrderedDict[str, float] = OrderedDict()
 
@@ -31,7 +32,7 @@ class Pace:
             due = now
         elif due < now:
             due = now
-        elif due - now > self._early - self._each:
+        elif due - now > self._early:
             return False
         self._due[name] = due + self._each
         return True

@@ -2,19 +2,29 @@
 
 Equal means: same source address, gate and rule.  The first is written at once, so that whoever looks
 finds it; those that follow within the fold time are counted and written as one when it has passed.
-Memory is bounded: when too many different ones are being counted, all are written and forgotten.
+Memory is bounded: when too many different ones are being counted, all are written and forgotten.  So is the
+work: beyond `NEW_PER_SECOND` different ones a second, which only forged sources make, those of strangers
+become one record for each cause, of many sources.  What happens to a source that the configuration names, or
+that has logged in, is always on record by itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from voice.edge.core.pace import Pace
 from voice.records import Journal, Refusal
 
 MAX_FOLDED: Final = 8_192
 """Different refusals counted at a time, some 10 MB.  Spoofed sources that make more only have their records
 written sooner."""
+
+NEW_PER_SECOND: Final = 200.0
+NEW_AT_ONCE: Final = 2_000
+MANY: Final = "many sources"
+"""What stands for the address in a record of many."""
 
 Key = tuple[str, str, str]
 
@@ -29,10 +39,12 @@ class _Fold:
 
 
 class Refusals:
-    """Folds refusals and writes them to the journal."""
+    """Folds refusals and writes them to the journal.  `known`: whether a source is no stranger, now."""
 
-    def __init__(self, journal: Journal, fold_seconds: float) -> None:
+    def __init__(self, journal: Journal, fold_seconds: float, known: Callable[[str, float], bool]) -> None:
         self._journal = journal
+        self._known = known
+        self._pace = Pace(rate=NEW_PER_SECOND, burst=NEW_AT_ONCE, most=1)
         self._fold_seconds = fold_seconds
         self._folds: dict[Key, _Fold] = {}
         self._next_flush: float | None = None
@@ -58,10 +70,25 @@ class Refusals:
         """Records a refusal of which `again` said that it is new."""
         self.total += 1
         self.by_gate[refusal.gate] = self.by_gate.get(refusal.gate, 0) + 1
+        key = source, refusal.gate, refusal.rule
+        if not self._known(source, now) and not self._pace.allows("", now):
+            key = MANY, refusal.gate, refusal.cause
+            fold = self._folds.get(key)
+            if fold is not None:
+                fold.count += 1
+                return
+            refusal = replace(
+                refusal,
+                source_address=MANY,
+                request_uri="",
+                from_uri="",
+                sip_call_id="",
+                remedy=f"Many sources were refused for this at the same time. Of one: {refusal.remedy}",
+            )
         if len(self._folds) >= MAX_FOLDED:
             self.flush()
         until = now + self._fold_seconds
-        self._folds[source, refusal.gate, refusal.rule] = _Fold(refusal, until)
+        self._folds[key] = _Fold(refusal, until)
         if self._next_flush is None:
             self._next_flush = until
         self._journal.write(refusal)
