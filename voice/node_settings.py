@@ -204,6 +204,8 @@ def pop_relay(relay: RelaySettings, otherwise: bytes | None = None) -> PopRelay:
         key = hashlib.sha256(b"trunkflow relay\0" + relay.key.reveal().encode()).digest()
     return PopRelay(
         key=key,
+        transport=relay.transport.upper(),
+        tls_port=relay.tls_port,
         interval_seconds=relay.interval_seconds,
         misses_until_down=relay.misses_until_down,
         answers_until_up=relay.answers_until_up,

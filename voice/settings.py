@@ -119,12 +119,22 @@ class SipSettings:
     connections: ConnectionSettings = field(default_factory=ConnectionSettings)
 
 
+class RelayTransport(StrEnum):
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySettings:
     """How the edges of several POPs know and believe one another."""
 
     key: Secret | None = None
     """The same at all POPs: with it they vouch for calls.  Needed as soon as other POPs have addresses."""
+    transport: RelayTransport = RelayTransport.UDP
+    """By which POPs speak to one another; TLS where what is between them is not private."""
+    tls_port: int = 5061
+    """Where the edges of all POPs take TLS; the port in a POP's address is that of UDP and TCP."""
     interval_seconds: float = 1.0
     """Between two OPTIONS to a POP."""
     misses_until_down: int = 2

@@ -80,6 +80,8 @@ def _read_relay(section: Section) -> RelaySettings:
     usual = RelaySettings()
     settings = RelaySettings(
         key=section.fitting("key", _shared_key, None),
+        transport=section.choice("transport", usual.transport),
+        tls_port=section.integer("tls_port", usual.tls_port, least=1, most=65_535),
         interval_seconds=section.number("interval_seconds", usual.interval_seconds, least=0.05, most=60),
         misses_until_down=section.integer("misses_until_down", usual.misses_until_down, least=1, most=100),
         answers_until_up=section.integer("answers_until_up", usual.answers_until_up, least=1, most=100),

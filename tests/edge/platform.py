@@ -28,7 +28,7 @@ from tests.edge.world import ACCOUNT, BASE, an_account
 from voice.drill.laboratory import free_port
 from voice.edge.core.liveness import PopState
 from voice.edge.server import Edge
-from voice.edge.settings import EdgeSettings, Listen, PopRelay
+from voice.edge.settings import EdgeSettings, Listen, PopRelay, TlsSettings
 from voice.sip.transaction_timing import Timing
 
 KEY = bytes(range(32))
@@ -106,11 +106,13 @@ async def platform(
     relay: PopRelay = QUICK,
     keys: dict[str, bytes] | None = None,
     absent: Sequence[str] = (),
+    tls: dict[str, TlsSettings] | None = None,
     **config: object,
 ) -> AsyncIterator[dict[str, PopEdge]]:
     """Started edges by POP; `absent`: POPs at whose address everything vanishes.
 
-    `keys`: POPs whose relay key is another.  `config`: for `configuration`.
+    `keys`: POPs whose relay key is another.  `tls`: they speak TLS to one another.  `config`: for
+    `configuration`.
     """
     hosts = hosts_of(names)
     port = free_port(list(hosts.values()))
@@ -122,13 +124,20 @@ async def platform(
                 hole = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
                 hole.bind((host, port))
                 continue
+            secure = (Listen(transport=Transport.TLS, host=host, port=port + 1),) if tls else ()
             settings = EdgeSettings(
-                listen=(Listen(transport=Transport.UDP, host=host, port=port),),
+                listen=(Listen(transport=Transport.UDP, host=host, port=port), *secure),
+                tls=tls[name] if tls else None,
                 base_domain=BASE,
                 seal_key=name.encode().ljust(32, b"."),
                 digest_secret=b"s" * 32,
                 timing=Timing(),
-                relay=replace(relay, key=(keys or {}).get(name, relay.key)),
+                relay=replace(
+                    relay,
+                    key=(keys or {}).get(name, relay.key),
+                    transport="TLS" if tls else relay.transport,
+                    tls_port=port + 1,
+                ),
             )
             directory = configuration(name, addresses, **config)  # type: ignore[arg-type]
             records = Records()

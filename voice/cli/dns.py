@@ -40,7 +40,10 @@ def write_zone(
     serial: Annotated[
         int | None, typer.Option(min=1, max=4_294_967_295, help="Default: the time, in seconds since 1970.")
     ] = None,
-    tls_port: Annotated[int, typer.Option(min=1, max=65_535, help="Where the edges take TLS.")] = 5061,
+    tls_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_535, help="Of the edges. Default: as in [node.relay]."),
+    ] = None,
     tls: Annotated[bool, typer.Option(help="Whether the edges take TLS.")] = True,
 ) -> None:
     """Write the zone of the base domain: SOA, NS, NAPTR, SRV, A and AAAA for every domain and POP."""
@@ -54,7 +57,7 @@ def write_zone(
             contact="hostmaster" if contact is None else _mailbox(contact),
             ttl=ttl,
             services=(UDP, TCP, TLS) if tls else (UDP, TCP),
-            tls_port=tls_port,
+            tls_port=settings.relay.tls_port if tls_port is None else tls_port,
         )
         for line in zone(settings.base_domain, configuration.domains, pops, options):
             sys.stdout.write(f"{line}\n")

@@ -102,6 +102,10 @@ class PopRelay:
 
     key: bytes | None = None
     """32 secret bytes, the same for all POPs; None: nothing is relayed."""
+    transport: str = "UDP"
+    """By which POPs speak to one another: ``UDP``, ``TCP`` or ``TLS``."""
+    tls_port: int = 5061
+    """Where all of them take TLS."""
     interval_seconds: float = 1.0
     """Between two OPTIONS to a POP."""
     misses_until_down: int = 2

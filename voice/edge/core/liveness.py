@@ -214,7 +214,14 @@ class Liveness:
             if peer.flow is None:
                 self._missed(peer, problem, later)
 
-        self._kernel.locate(_uri(peer.pop), trusted=True, found=found, failed=failed, now=now)
+        self._kernel.locate(self._uri(peer.pop), trusted=True, found=found, failed=failed, now=now)
+
+    def _uri(self, pop: Pop) -> SipUri:
+        uri, transport = parse_uri(f"sip:{pop.address}"), self._settings.transport
+        if transport == "UDP":
+            return uri
+        port = self._settings.tls_port if transport == "TLS" else uri.port
+        return uri._replace(port=port, params=(("transport", transport.lower()),))
 
     def _note_addresses(self) -> None:
         self._kernel.pop_hosts = frozenset(host for peer in self._peers.values() for host in peer.hosts)
@@ -237,7 +244,7 @@ class Liveness:
         kernel = self._kernel
         door = kernel.door_of(flow)
         branch = f"{MAGIC_COOKIE}{os.urandom(12).hex()}"
-        uri = str(_uri(peer.pop))
+        uri = str(self._uri(peer.pop))
         headers = Headers(
             (
                 ("Via", f"SIP/2.0/{door.transport} {door.sent_by};branch={branch};rport"),
@@ -286,10 +293,6 @@ class Liveness:
             self.when_down(peer.pop.name, now)
         elif before is PopState.DOWN:
             log.warning("POP %s is alive again", peer.pop.name)
-
-
-def _uri(pop: Pop) -> SipUri:
-    return parse_uri(f"sip:{pop.address}")
 
 
 def _nobody_listens(_pop: str, _now: float) -> None:

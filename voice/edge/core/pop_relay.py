@@ -19,7 +19,7 @@ from voice.edge.core.guise import TO_ANOTHER_EDGE
 from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.liveness import Liveness
-from voice.edge.core.pops import ELSEWHERE, HERE, RETRY_AFTER_SECONDS, Choice, choose, region_down
+from voice.edge.core.pops import ELSEWHERE, HERE, RETRY_AFTER_SECONDS, Choice, choose, not_secure, region_down
 from voice.edge.core.relay_token import HEADER, NotRelayed, RelayToken, RelayTokens, taken_from
 from voice.edge.core.targets import Hop, Target
 from voice.edge.core.tokens import ids_of
@@ -81,7 +81,15 @@ class PopRelay:
         if self._tokens is None or let_in.domain is None:
             return HERE
         host = request.sip_uri.host
-        return choose(let_in.directory, host, let_in.domain, self._liveness.alive, request.call_id)
+        choice = choose(let_in.directory, host, let_in.domain, self._liveness.alive, request.call_id)
+        if choice.elsewhere and self._may_not_leave(request):
+            # Handled here, unless its name is bound to another region.
+            return HERE if choice.here else choice._replace(elsewhere=())
+        return choice
+
+    def _may_not_leave(self, request: Request) -> bool:
+        """Whether a call asks for TLS on every hop, and the POPs do not speak it."""
+        return request.sip_uri.scheme == "sips" and self._kernel.settings.relay.transport != "TLS"
 
     def relay(
         self,
@@ -139,7 +147,8 @@ class PopRelay:
         """Nobody in the region of a bound name takes the call."""
         assert choice.bound is not None
         domain = let_in.domain
-        refused = region_down(let_in.directory, choice.bound)
+        secure = self._may_not_leave(request)
+        refused = not_secure(choice.bound) if secure else region_down(let_in.directory, choice.bound)
         verdict = Verdict(
             status=503,
             gate=Gate.POP,

@@ -64,6 +64,16 @@ def choose(
     return Choice(tuple(home[first:] + home[:first])[:MOST_TRIES], True)
 
 
+def not_secure(bound: Pop) -> Refused:
+    """Why a sips call to a bound name cannot be relayed."""
+    return Refused(
+        cause="pop-not-secure",
+        rule=f"POP {bound.name}: sips, and the POPs do not speak TLS",
+        remedy=f"The call is sips, and would have to go to POP {bound.name} without TLS: write transport = "
+        '"tls" into [node.relay] of all POPs, or let the PBX call the POP itself, or with a sip URI.',
+    )
+
+
 def own_pop(directory: Directory) -> Pop | None:
     """The POP that this edge belongs to."""
     return directory.pops.get(directory.pop.lower())
