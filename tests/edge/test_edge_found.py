@@ -122,3 +122,15 @@ def test_the_bye_of_the_edge_counts_no_further_than_there_are_numbers(world: Wor
         bye = agent.gets_request("BYE")
         assert parse_message(bye.to_bytes()).cseq.number <= MAX_CSEQ
         assert not agent.unreadable
+
+
+def test_an_ack_without_hops_left_goes_no_further(world: World) -> None:
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    caller, _ = established(pbx, carrier)
+    ack = caller.request("ACK")
+    ack.headers.set("Max-Forwards", "0")
+    pbx.send(ack)
+    carrier.gets_nothing()
+    ack.headers.set("Max-Forwards", "1")
+    pbx.send(ack)
+    assert carrier.gets_request("ACK").max_forwards == 0

@@ -18,7 +18,7 @@ from voice.sip.message import Request, Response, parse_message
 
 ANSWER_SECONDS: Final = 10.0
 """A call that rings longer is cancelled, and that is good enough."""
-_BUSY_SECONDS: Final = 1.0
+BUSY_SECONDS: Final = 1.0
 """A 503 says to come back; a limit on calls per second is over by then."""
 
 
@@ -219,7 +219,7 @@ async def good_call(ground: Field, wire: Wire) -> float:
             await wire.send(ack_of(invite, last).to_bytes())
         if last.status != 503 or attempt:
             raise Failed(statuses(replies), "a good call was refused")
-        await wire.receive(_BUSY_SECONDS)
+        await wire.receive(BUSY_SECONDS)
     raise AssertionError("unreachable")
 
 

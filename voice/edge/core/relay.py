@@ -182,6 +182,8 @@ class Relay:
 
 def relay_ack(kernel: Kernel, crossing: Crossing, token: DialogToken, routes: list[str], now: float) -> None:
     """The ACK of a 2xx: no transaction, no answer (RFC 3261 section 16.11)."""
+    if crossing.request is not None and crossing.request.max_forwards == 0:
+        return  # It has passed as many proxies as it may, and nobody can be told.
 
     def found(flows: Sequence[Flow], later: float) -> None:
         passage = passage_for(kernel, crossing, token, flows[0], token.cseq_delta)
