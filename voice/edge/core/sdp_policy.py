@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sip_config.model import SrtpPolicy
@@ -26,6 +27,7 @@ MAX_STREAMS: Final = 32
 """Of one description; a call has one to three."""
 
 SDP: Final = "application/sdp"
+_LATEST: Final = 16
 
 _PROFILES: Final = {"RTP/AVP": "RTP/SAVP", "RTP/AVPF": "RTP/SAVPF"}
 """Plain profiles, and what each is called with encryption (RFC 3711, RFC 5124)."""
@@ -100,8 +102,12 @@ def body_of(message: Request | Response) -> bytes | None:
     return message.body
 
 
+@lru_cache(maxsize=_LATEST)
 def read(body: bytes) -> Description:
-    """The streams of a description.  Raises SdpFault."""
+    """The streams of a description.  Raises SdpFault.
+
+    The few latest are kept: each gate and each gateway asks about the same one.
+    """
     if b"\r" in body.replace(b"\r\n", b"\n") or b"\0" in body:
         raise SdpFault("a line of the session description ends in a lone CR, or holds a NUL")
     streams: list[Stream] = []
