@@ -180,7 +180,8 @@ class Invite:
                 return
 
     def _begin_hop(self, target: Target, now: float) -> None:
-        if not target.hops:
+        hop = target.next_hop()
+        if hop is None:
             if target.problem is not None:
                 if self._leg_id is not None:
                     # Whoever named the leg looks for how it ended.
@@ -189,14 +190,12 @@ class Invite:
                 self._finals.append(target.problem)
                 target.problem = None
             return
-        hop = target.hops.pop(0)
         if not media_attempts.fits(self, hop):
             self._finals.append(Final.local(488, f"{target.name} cannot be reached with this sound"))
             self._begin_hop(target, now)
             return
         gateway = hop.gateway
         if gateway is not None and hop.token is None:
-            target.tried.add(gateway.id)
             over = self.kernel.gateway_places.over_limit(gateway, now)
             if over is not None:
                 self._pass_over(target, gateway.name, over, now)
@@ -356,7 +355,7 @@ class Invite:
         self._stop_ring()
         self._targets.clear()
         for branch in self._branches:
-            branch.target.hops.clear()
+            branch.target.give_up()
             was_over = branch.over
             branch.cancel(end_as, now)
             if branch.over and not was_over:

@@ -39,8 +39,8 @@ def follow(kernel: Kernel, target: Target, response: Response, account_id: str) 
             named.setdefault(gateway.id, gateway)
     if target.by_gateway is None or not named:
         return ", ".join(map(str, contacts)) or "no Contact"
-    others = [hop for hop in target.hops if hop.gateway is None or hop.gateway.id not in named]
-    target.hops[:] = [target.by_gateway(gateway) for gateway in named.values()] + others
+    others = [gateway for gateway in target.gateways if gateway.id not in named]
+    target.gateways[:] = [*named.values(), *others]
     return None
 
 

@@ -59,12 +59,29 @@ class Target:
     name: str
     hops: list[Hop] = field(default_factory=list)
     """Those not tried yet."""
+    gateways: list[Gateway] = field(default_factory=list)
+    """Those not tried yet; ways by them are made when it is their turn, which most never have."""
     problem: Final | None = None
     """Why there is no hop."""
     by_gateway: Callable[[Gateway], Hop] | None = None
     """The way by another gateway; None: it is not reached by gateways."""
     tried: set[str] = field(default_factory=set)
     """Ids of the gateways that were tried."""
+
+    def next_hop(self) -> Hop | None:
+        """The next way to try; None: there is none left."""
+        if self.hops:
+            return self.hops.pop(0)
+        if not self.gateways or self.by_gateway is None:
+            return None
+        gateway = self.gateways.pop(0)
+        self.tried.add(gateway.id)
+        return self.by_gateway(gateway)
+
+    def give_up(self) -> None:
+        """Nothing more is tried."""
+        self.hops.clear()
+        self.gateways.clear()
 
 
 def number_target(
@@ -81,7 +98,7 @@ def number_target(
     def by_gateway(gateway: Gateway) -> Hop:
         return gateway_hop(gateway, directory, doors, account_id, e164, caller, call_id)
 
-    return Target(name=e164, hops=[by_gateway(gateway) for gateway in gateways], by_gateway=by_gateway)
+    return Target(name=e164, gateways=list(gateways), by_gateway=by_gateway)
 
 
 def gateway_hop(
