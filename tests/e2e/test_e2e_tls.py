@@ -82,18 +82,24 @@ async def test_a_callflow_over_tls(authority: Authority, voices: Voices, tmp_pat
     assert listen(read_wav(heard), prompt).score > CLEAR
 
 
-async def test_a_trunk_call_from_tls_to_tls(authority: Authority, voices: Voices, tmp_path: Path) -> None:
+@pytest.mark.parametrize("srtp", ["forbidden", "required"])
+async def test_a_trunk_call_from_tls_to_tls(
+    authority: Authority, voices: Voices, tmp_path: Path, srtp: str
+) -> None:
+    """Also with encrypted sound, for whose keys TLS is."""
+    policy = f'srtp = "{srtp}"'
     heard, spoken = tmp_path / "heard.wav", tmp_path / "spoken.wav"
     shown = authority.issue("carrier.pem", "127.0.0.1")
     answering = phone(
         "answer", "--transport", "tls", "--certificate", str(shown), "--play", voices(400),
-        "--record", str(spoken),
+        "--record", str(spoken), "--srtp", srtp,
     )  # fmt: skip
     async with answering as carrier:
-        config = account(also=gateway("carrier", await carrier.address(), 'transport = "TLS"'))
+        way = gateway("carrier", await carrier.address(), 'transport = "TLS"', policy)
+        config = account(domain=policy, also=way)
         async with platform(tmp_path, config, settings(authority)) as here:
-            arguments = calling(here, authority, "--play", voices(1000), "--record", str(heard))
-            async with phone(*arguments) as pbx:
+            sound = ("--play", voices(1000), "--record", str(heard), "--srtp", srtp)
+            async with phone(*calling(here, authority, *sound)) as pbx:
                 await carrier.event("state", state="CONFIRMED")
                 await pbx.do("hold")
                 await pbx.event("media", nth=2)
