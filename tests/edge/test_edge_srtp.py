@@ -289,6 +289,16 @@ def test_an_answer_that_is_not_encrypted_is_hung_up_and_the_next_gateway_tried(
     assert change.sip_reason.startswith("Not Acceptable Here: ")
 
 
+def test_an_answer_in_parts_is_not_taken_where_encryption_is_required() -> None:
+    _, pbx, first, second = trunk(REQUIRED, REQUIRED)
+    pbx.send(offer(pbx, SECURE))
+    pbx.gets_response(100)
+    first.answer(first.gets_request("INVITE"), 200, ("Content-Type", "multipart/mixed"), body=PLAIN)
+    first.gets_request("ACK")
+    first.gets_request("BYE")
+    second.gets_request("INVITE")
+
+
 def test_early_sound_that_is_not_encrypted_is_cancelled_and_the_next_gateway_tried() -> None:
     _, pbx, first, second = trunk(REQUIRED, REQUIRED)
     pbx.send(offer(pbx, SECURE))

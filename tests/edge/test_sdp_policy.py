@@ -153,18 +153,31 @@ def test_answers(policy: SrtpPolicy, offer: bytes, answer: bytes, cause: str | N
     assert (wrong.cause if wrong else None) == cause
 
 
-def test_only_what_requires_encryption_minds_a_body_that_is_no_description() -> None:
-    request = invite(PLAIN)
-    request.headers.set("Content-Type", "multipart/mixed;boundary=x")
-    for sides in (Sides(REQUIRED, OPTIONAL), Sides(OPTIONAL, REQUIRED)):
-        broken = offer_breach(request, sides)
+@pytest.mark.parametrize(
+    ("kinds", "body", "forbidden", "required"),
+    [
+        (("multipart/mixed;boundary=x",), PLAIN, None, "sdp-unreadable"),
+        (("multipart/mixed;boundary=x",), SECURE, "sdp-unreadable", "sdp-unreadable"),
+        (("text/plain", "application/sdp"), SECURE, "sdp-unreadable", "sdp-unreadable"),
+        (("application/isup",), b"\x01\x10SAVP", None, None),
+        (("Application/SDP ; charset=utf-8",), PLAIN, None, "srtp-required"),
+        ((), SECURE, "srtp-forbidden", None),
+    ],
+)
+def test_a_description_cannot_hide(
+    kinds: tuple[str, ...], body: bytes, forbidden: str | None, required: str | None
+) -> None:
+    request = Request("INVITE", "sip:x@y", Headers([("Content-Type", kind) for kind in kinds]), body)
+    for policy, wanted in ((FORBIDDEN, forbidden), (REQUIRED, required)):
+        for sides in (Sides(policy, OPTIONAL), Sides(OPTIONAL, policy)):
+            broken = offer_breach(request, sides)
+            assert (broken.cause if broken else None) == wanted
+    request.headers.set("Content-Type", "application/sdp")
+    request.headers.set("Content-Encoding", "gzip")
+    for policy in (FORBIDDEN, REQUIRED):
+        broken = offer_breach(request, Sides(OPTIONAL, policy))
         assert broken is not None
         assert broken.cause == "sdp-unreadable"
-    assert offer_breach(request, Sides(FORBIDDEN, OPTIONAL)) is None
-    request.headers.set("Content-Type", "Application/SDP ; charset=utf-8")
-    broken = offer_breach(request, Sides(REQUIRED, OPTIONAL))
-    assert broken is not None
-    assert broken.cause == "srtp-required"
 
 
 @given(st.binary(max_size=300) | st.lists(st.sampled_from(

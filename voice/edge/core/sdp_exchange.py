@@ -15,6 +15,7 @@ from voice.edge.core.sdp_policy import (
     body_of,
     breach,
     fitted,
+    hidden,
     read,
     wrong_answer,
 )
@@ -24,6 +25,9 @@ _OFFERING: Final = frozenset(("INVITE", "UPDATE", "PRACK"))
 """Methods that may bring an offer (RFC 6337 section 2.1); the body of an ACK is an answer."""
 _ANSWERED: Final = frozenset(("INVITE", "UPDATE"))
 """Those whose offer is answered by a response to the same request, and nowhere else."""
+
+
+_IN_PARTS: Final = "the session description is in parts or encoded"
 
 
 class Exchange:
@@ -66,7 +70,8 @@ class Exchange:
         """What is wrong with the description that a response brings."""
         body = body_of(response)
         if body is None:
-            return None
+            policies = (self._offerer, self._answerer)
+            return _unreadable(_IN_PARTS) if hidden(response, policies) else None
         try:
             if self._sent is not None:
                 return wrong_answer(self._answerer, self._sent, read(body))
@@ -91,9 +96,7 @@ def offer_breach(request: Request, sides: Sides, *, from_caller: bool = True) ->
     offerer, answerer = sides.offered_by(caller=from_caller)
     body = body_of(request)
     if body is None:
-        if SrtpPolicy.REQUIRED in sides:
-            return _unreadable("the body is no plain session description")
-        return None
+        return _unreadable(_IN_PARTS) if hidden(request, sides) else None
     try:
         return _unfit(body, offerer, answerer, raising=request.method in _ANSWERED)
     except SdpFault as fault:

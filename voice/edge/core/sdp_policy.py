@@ -94,12 +94,16 @@ def body_of(message: Request | Response) -> bytes | None:
 
     A body that does not say what it is counts as one: whoever gets it may take it for one.
     """
-    if not message.body:
-        return None
-    kind = message.headers.get("content-type") or SDP
-    if kind.partition(";")[0].strip().lower() != SDP or "content-encoding" in message.headers:
-        return None
-    return message.body
+    return message.body if message.body and _kind(message) == SDP else None
+
+
+def hidden(message: Request | Response, policies: tuple[SrtpPolicy, ...]) -> bool:
+    """Whether a body that is not read may hold a description that breaks one of the policies."""
+    if not message.body or _kind(message) is not None:
+        return False
+    if SrtpPolicy.REQUIRED in policies or "content-encoding" in message.headers:
+        return True
+    return SrtpPolicy.FORBIDDEN in policies and b"SAVP" in message.body.upper()
 
 
 @lru_cache(maxsize=_LATEST)
@@ -124,6 +128,14 @@ def read(body: bytes) -> Description:
         elif streams and line.startswith(_KEY_LINE) and _encrypts(line):
             streams[-1] = streams[-1]._replace(keys=True)
     return tuple(streams)
+
+
+def _kind(message: Request | Response) -> str | None:
+    """The media type of the body; None: it is in parts, encoded, or said to be two things."""
+    lines = message.headers.lines("content-type")
+    kind = lines[0].partition(";")[0].strip().lower() if lines else SDP
+    readable = len(lines) < 2 and "content-encoding" not in message.headers
+    return kind if readable and not kind.startswith("multipart/") else None
 
 
 def breach(policy: SrtpPolicy, description: Description) -> Breach | None:
