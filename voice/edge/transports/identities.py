@@ -34,7 +34,7 @@ class Identities:
         wanted = host.lower().rstrip(".")
         parent = wanted.partition(".")[2]
         names = self.sip or self.dns
-        return wanted in names or ("." in parent and f"*.{parent}" in self.dns)
+        return wanted in names or ("." in parent and f"*.{parent}" in names)
 
 
 def identities_of(certificate: dict[str, Any] | None) -> Identities:
