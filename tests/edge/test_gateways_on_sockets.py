@@ -6,6 +6,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,12 @@ import pytest
 from sip_config.gateway_options import GatewayOptions
 from sip_config.model import DigestAlgorithm, Number, Transport
 from tests.e2e.node import free_port
-from tests.edge.sockets import PATIENCE_SECONDS, address, received, running, udp_socket
+from tests.edge.authority import Authority
+from tests.edge.nameserver import ORIGIN, serving
+from tests.edge.sockets import PATIENCE_SECONDS, address, received, running, settings, udp_socket
+from tests.edge.test_edge_tls import carrier as carrier_by_tls
+from tests.edge.test_edge_tls import connected, status
+from tests.edge.test_edge_transports import invite
 from tests.edge.world import ACCOUNT, DOMAIN, FLOW, NUMBER, SDP, directory, gateway
 from tests.sipp import caller_arguments, sipp
 from voice.edge.core.registration import Standing
@@ -29,6 +35,7 @@ CHALLENGE = (
 )
 
 
+OURS = Number(id="n", account_id=ACCOUNT, e164=NUMBER, callflow_id="flow")
 REGISTERING = GatewayOptions(register=True, register_domain="carrier.example")
 
 
@@ -88,7 +95,7 @@ async def test_it_registers_takes_calls_by_its_contact_and_takes_the_registratio
                     options=REGISTERING,
                 )
             ],
-            numbers=[Number(id="n", account_id=ACCOUNT, e164=NUMBER, callflow_id="flow")],
+            numbers=[OURS],
             callflows=[FLOW],
         )
         async with running(config) as (edge, records):
@@ -249,3 +256,55 @@ async def test_a_full_carrier_is_left_alone_after_three_calls(tmp_path: Path) ->
         assert edge.gateways()["good"].calls == 0
     tried = [record.gateway for record in records.all if isinstance(record, LegStarted) and record.gateway]
     assert tried == ["full", "good"] * 3 + ["good"] * 5
+
+
+async def test_a_registration_by_tls_brings_the_carriers_calls_by_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    chosen = settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN, "127.0.0.1")))
+    async with carrier_by_tls(authority.server(authority.issue("carrier.pem", "127.0.0.1"))) as there:
+        made = gateway(
+            "carrier",
+            "127.0.0.1",
+            port=there.port,
+            transport=Transport.TLS,
+            username="trunk",
+            password="secret",
+            options=GatewayOptions(register=True),
+        )
+        config = directory(networks=("192.0.2.1/32",), gateways=[made], numbers=[OURS], callflows=[FLOW])
+        async with running(config, chosen) as (edge, records):
+            register, back = await there.gets("REGISTER")
+            there.answers(register, back, 200)
+            assert register.uri == f"sip:127.0.0.1:{there.port};transport=tls"
+            assert register.contact is not None
+            uri = register.contact.uri
+            assert ";transport=tls;line=" in uri
+            assert (await records.first(Event)).kind == "gateway-registered"
+            async with connected(address(edge, "TLS"), authority.client(), "127.0.0.1") as (reader, writer):
+                _, *others = invite("TLS", 5061).decode().splitlines(keepends=True)
+                writer.write("".join([f"INVITE {uri} SIP/2.0\r\n", *others]).encode())
+                assert await status(reader) == 100
+                assert (await records.first(CallStarted)).destination == NUMBER
+            leaving = asyncio.create_task(edge.stop())
+            last, back = await there.gets("REGISTER")
+            assert last.headers.get("Expires") == "0"
+            there.answers(last, back, 200)
+            await asyncio.wait_for(leaving, 1.5)
+
+
+async def test_a_carrier_that_dns_names_may_call_from_its_addresses() -> None:
+    loop = asyncio.get_running_loop()
+    with udp_socket("127.0.0.3") as carrier:
+        port = carrier.getsockname()[1]
+        zone = "_sip._udp.carrier 60 IN SRV 1 1 5080 two.carrier\ntwo.carrier 60 IN A 127.0.0.3\n"
+        async with serving(zone) as dns:
+            made = gateway("carrier", f"carrier.{ORIGIN}")
+            config = directory(networks=("192.0.2.1/32",), gateways=[made], numbers=[OURS], callflows=[FLOW])
+            chosen = replace(settings("0.0.0.0"), name_servers=(dns.address,), public_host="127.0.0.1")
+            async with running(config, chosen) as (edge, records):
+                await until(lambda: edge.gateways()["carrier"].addresses == 1 if edge.gateways() else False)
+                door = address(edge, "UDP")[1]
+                _, *others = invite("UDP", port).decode().splitlines(keepends=True)
+                request = "".join([f"INVITE sip:{NUMBER}@127.0.0.1:{door} SIP/2.0\r\n", *others])
+                await loop.sock_sendto(carrier, request.encode(), ("127.0.0.1", door))
+                assert (await records.first(CallStarted)).destination == NUMBER

@@ -28,6 +28,8 @@ class GatewayView:
     name: str
     account_id: str | None
     calls: int
+    addresses: int
+    """From which it may call, beyond one that is configured."""
     health: Health
     registration: RegistrationView | None
     name_problem: str | None
@@ -83,6 +85,7 @@ class Carriers:
                 name=work.gateway.name,
                 account_id=work.gateway.account_id,
                 calls=kernel.gateway_places.taken(gateway_id),
+                addresses=kernel.gateway_sources.count(gateway_id),
                 health=kernel.gateway_health.view(work.gateway, now),
                 registration=work.registration.view() if work.registration is not None else None,
                 name_problem=work.name.problem if work.name is not None else None,

@@ -114,6 +114,10 @@ class GatewaySources:
                 return gateway
         return self.gateway_for(directory, flow.host)
 
+    def count(self, gateway_id: str) -> int:
+        """At how many addresses a gateway is known to be."""
+        return len(self._addresses.get(gateway_id, ()))
+
     def forget(self, gateway_id: str) -> None:
         """The gateway may be elsewhere from now on."""
         self._addresses.pop(gateway_id, None)

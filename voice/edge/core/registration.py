@@ -196,11 +196,13 @@ class Registration:
         self._too_brief = False
         self._alarm.set(now + pause)
         problem = printable(problem[:200])
+        remedy = "Check user name, password and register_domain of the gateway."
+        if response is None or response.status >= 500:
+            remedy = "It is tried again; see whether its host, port and transport are right."
         if self._standing is not Standing.FAILED or problem != self._problem:
             self._tell(
                 "gateway-registration-failed",
-                f"Gateway {self._gateway.name} did not take our registration: {problem}. "
-                "Check user name, password and register_domain of the gateway.",
+                f"Gateway {self._gateway.name} did not take our registration: {problem}. {remedy}",
                 now,
             )
         self._standing = Standing.FAILED
