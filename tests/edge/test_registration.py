@@ -300,6 +300,22 @@ def test_p_called_party_id_goes_before_to() -> None:
     assert world.pool.orders[0].destination == NUMBER
 
 
+def test_a_mark_stays_out_of_records() -> None:
+    world, agent = registering()
+    contact = accepts(agent).contact
+    assert contact is not None
+    mark = contact.sip_uri.param("line")
+    assert mark
+    world.pool.full = True
+    agent.send(invite_to(agent, contact.uri, f"<sip:{NUMBER}@carrier>"))
+    agent.send(invite_to(agent, contact.uri, "<sip:+31209999999@carrier>"))
+    refusals = world.said(Refusal)
+    assert [refusal.cause for refusal in refusals] == ["pool-full", "number-unknown"]
+    for refusal in refusals:
+        assert "line=..." in refusal.request_uri
+    assert mark not in repr(world.records)
+
+
 def test_a_made_up_mark_opens_nothing() -> None:
     world, agent = registering()
     accepts(agent)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from sip_config.admission import Admitted
+from voice.edge.core.gateway_sources import unmarked
 from voice.edge.core.identity import from_on_record
 from voice.edge.core.kernel import Kernel
 from voice.records import Gate, Refusal
@@ -110,7 +111,7 @@ class Answers:
                 sip_status=verdict.status,
                 source_address=f"{source.host}:{source.port}",
                 method=_short(request.method) if request else "",
-                request_uri=_short(request.uri) if request else "",
+                request_uri=_short(unmarked(request.uri)) if request else "",
                 from_uri=from_on_record(request, delivered=delivered) if request else "",
                 sip_call_id=_short(request.headers.get("Call-ID") or "") if request else "",
                 account_id=verdict.account_id,

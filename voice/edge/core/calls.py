@@ -11,6 +11,7 @@ from voice.edge.core.call_facts import CallFacts, Kind
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.farewell import Farewell
 from voice.edge.core.gates import Admission
+from voice.edge.core.gateway_sources import unmarked
 from voice.edge.core.guise import guise_of
 from voice.edge.core.identity import from_on_record
 from voice.edge.core.invite import Invite
@@ -341,7 +342,7 @@ class Calls:
             sip_status=503,
             source_address=_shown(source),
             method=request.method,
-            request_uri=printable(request.uri[:256]),
+            request_uri=printable(unmarked(request.uri)[:256]),
             from_uri=from_on_record(request, delivered=admission.domain is None),
             sip_call_id=printable(request.call_id[:256]),
             account_id=admission.account.id,

@@ -6,6 +6,7 @@ mark in the Contact that we registered, which only the carrier has seen (as ``li
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from hashlib import blake2b
 from ipaddress import IPv6Network
@@ -27,7 +28,14 @@ MOST_ADDRESSES: Final = 64
 REMEMBERED_SECONDS: Final = 900.0
 """After an address was seen last: DNS may give other ones in between."""
 
+_MARK_WRITTEN: Final = re.compile(rf";{MARK}=[0-9a-f]{{{_MARK_CHARS}}}")
+
 Address = tuple[int, int]
+
+
+def unmarked(uri: str) -> str:
+    """A URI as records show it: whoever has a mark can call as the carrier."""
+    return _MARK_WRITTEN.sub(f";{MARK}=...", uri) if MARK in uri else uri
 
 
 class GatewaySources:
