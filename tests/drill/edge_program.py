@@ -27,7 +27,7 @@ async def run(path: Path) -> None:
     directory = directory_of(
         place["base_domain"], own, pops, addresses, place["caller"], (place["callee"][0], place["callee"][1])
     )
-    relay = PopRelay(key=bytes.fromhex(place["key"]))
+    relay = PopRelay(key=bytes.fromhex(place["key"]), transport=place["transport"])
     edge = Edge(
         settings_of(place["base_domain"], own, addresses[own], relay),
         lambda: directory,

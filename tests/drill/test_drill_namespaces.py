@@ -70,8 +70,8 @@ async def line(process: asyncio.subprocess.Process) -> str:
         return (await process.stdout.readline()).decode().strip()
 
 
-@pytest.mark.parametrize("how", ["cable", "firewall"])
-async def test_six_pops_and_one_vanishes(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(("how", "transport"), [("cable", "UDP"), ("firewall", "UDP"), ("firewall", "TCP")])
+async def test_six_pops_and_one_vanishes(tmp_path: Path, how: str, transport: str) -> None:
     if how == "firewall" and shutil.which("nft") is None:
         pytest.skip("nft (Debian's nftables) is not installed")
     pops = {pop.name: pop.region.value for pop in DEFAULT_POPS}
@@ -86,6 +86,7 @@ async def test_six_pops_and_one_vanishes(tmp_path: Path, how: str) -> None:
             "addresses": {name: (spaces[name][1], PORT) for name in pops},
             "base_domain": "sip.example.com",
             "key": os.urandom(32).hex(),
+            "transport": transport,
             "caller": lab_address,
             "callee": (lab_address, 0),
             "lost": LOST,
@@ -114,6 +115,8 @@ async def test_six_pops_and_one_vanishes(tmp_path: Path, how: str) -> None:
         assert report["lost"] == []
         assert report["wrong_retries"] == []
         assert report["slowest_seconds"] < 4.0
+        # A connection that is lost is given up after 5 s, and made anew within 4 s of the return.
+        assert report["returned_after"] < (6.0 if transport == "UDP" else 15.0)
         # Two OPTIONS that are not answered take 3.3 s at most; the rest is for a machine that is busy.
         assert 0 < report["recovered_after"] < 6.0
         assert report["calls_during"] > 100

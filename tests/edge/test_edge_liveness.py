@@ -144,3 +144,14 @@ def test_without_a_key_nobody_is_asked() -> None:
     world.wait(10)
     assert world.nowhere == []
     assert not world.proxy.liveness.alive("eu2")
+
+
+def test_of_a_pop_with_several_edges_one_that_answers_gets_the_calls(world: World, other: Agent) -> None:
+    world.names[NAMED] = [("UDP", "4.4.4.1", 5060), ("UDP", OTHER, 5060)]
+    world.config = configuration("eu1", {"eu1": None, "eu2": NAMED})
+    world.wait(1.5)
+    assert rounds(world, other, "yyyy")[-1] is PopState.ALIVE
+    flow = world.proxy.liveness.flow("eu2")
+    assert flow is not None
+    assert flow.host == OTHER
+    assert world.proxy.liveness.is_peer("4.4.4.1")

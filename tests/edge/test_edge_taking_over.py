@@ -6,7 +6,18 @@ import pytest
 
 from sip_config.model import Account, Region
 from tests.edge.platform import KEY, configuration
-from tests.edge.world import BASE, CARRIER, EDGE, NUMBER, SDP, Agent, World, an_account, gateway
+from tests.edge.world import (
+    BASE,
+    CARRIER,
+    EDGE,
+    NUMBER,
+    SDP,
+    Agent,
+    World,
+    ack_of_failure,
+    an_account,
+    gateway,
+)
 from voice.edge.core.pops import ELSEWHERE
 from voice.edge.core.relay_token import HEADER, LIFE_SECONDS, RelayToken, RelayTokens
 from voice.edge.settings import PopRelay
@@ -14,6 +25,7 @@ from voice.records import CallStarted, Gate, Refusal
 from voice.sip.message import Request
 
 US1 = "4.4.4.4"
+EU1 = "4.4.4.5"
 CALLER = "7.7.7.7"
 PLAIN = f"sip:{NUMBER}@acme.{BASE}"
 
@@ -172,3 +184,78 @@ def test_home_regions_are_tried_in_turn_and_calls_spread_over_them() -> None:
     got = [sum(isinstance(one, Request) for one in pop.inbox) for pop in (eu1, eu2)]
     assert sum(got) >= 60
     assert min(got) > 10
+
+
+def at_us1() -> World:
+    """The edge of us1, whose only other POP is eu1."""
+    config = configuration(
+        "us1",
+        {"us1": f"{EDGE}:5060", "eu1": f"{EU1}:5060"},
+        gateways=[gateway()],
+        networks=["9.9.9.9/32"],
+    )
+    world = World(config, relay=PopRelay(key=KEY, interval_seconds=1_000.0, silence_seconds=1.0))
+    world.proxy.liveness.begin(world.now)
+    return world
+
+
+def test_an_answer_that_comes_too_late_from_a_pop_is_hung_up_on() -> None:
+    world = at_us1()
+    eu1, pbx, carrier = world.agent(EU1), world.agent("9.9.9.9"), world.agent(CARRIER)
+    pbx.send(pbx.request("INVITE", PLAIN, body=SDP))
+    pbx.gets_response(100)
+    sent = next(one for one in eu1.inbox if isinstance(one, Request) and one.method == "INVITE")
+    world.wait(1.5)
+    here = carrier.gets_request("INVITE")
+    eu1.inbox.clear()
+    eu1.answer(sent, 180)
+    eu1.gets_request("CANCEL")
+    pbx.gets_nothing()
+    eu1.answer(sent, 200, body=SDP)
+    eu1.gets_request("ACK")
+    eu1.gets_request("BYE")
+    pbx.gets_nothing()
+    carrier.answer(here, 200, body=SDP)
+    assert pbx.gets_response(200).body == SDP
+
+
+def test_a_caller_that_gives_up_while_a_pop_is_silent() -> None:
+    world = at_us1()
+    eu1, pbx, carrier = world.agent(EU1), world.agent("9.9.9.9"), world.agent(CARRIER)
+    invite = pbx.request("INVITE", PLAIN, body=SDP)
+    pbx.send(invite)
+    pbx.gets_response(100)
+    cancel = invite.copy()
+    cancel.method = "CANCEL"
+    cancel.headers.set("CSeq", "1 CANCEL")
+    pbx.send(cancel)
+    assert {pbx.gets_response(200).cseq.method, pbx.gets_response(487).cseq.method} == {"CANCEL", "INVITE"}
+    world.wait(5)
+    carrier.gets_nothing()
+    assert world.said(CallStarted) == []
+    assert world.said(Refusal) == []
+    assert eu1.inbox
+
+
+def test_what_is_refused_after_all_pops_were_silent_is_answered_once_and_for_good() -> None:
+    """The INVITE has a transaction by then: its refusal is sent again until it is acknowledged."""
+    world = at_us1()
+    world.config = configuration(
+        "us1",
+        {"us1": f"{EDGE}:5060", "eu1": f"{EU1}:5060"},
+        networks=["9.9.9.9/32"],
+        account=an_account(concurrent_calls=0),
+    )
+    pbx = world.agent("9.9.9.9")
+    invite = pbx.request("INVITE", PLAIN, body=SDP)
+    pbx.send(invite)
+    pbx.gets_response(100)
+    world.wait(1.2)
+    answer = pbx.gets_response(503)
+    world.wait(0.6)
+    pbx.gets_response(503)
+    pbx.send(ack_of_failure(invite, answer))
+    world.wait(10)
+    pbx.inbox = [one for one in pbx.inbox if isinstance(one, Request)]
+    pbx.gets_nothing()
+    assert refused(world).cause == "account-concurrent-calls"

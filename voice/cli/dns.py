@@ -44,19 +44,23 @@ def write_zone(
         int | None,
         typer.Option(min=1, max=65_535, help="Of the edges. Default: as in [node.relay]."),
     ] = None,
-    tls: Annotated[bool, typer.Option(help="Whether the edges take TLS.")] = True,
+    tls: Annotated[
+        bool | None,
+        typer.Option("--tls/--no-tls", help="Do the edges take TLS? Default: as this node."),
+    ] = None,
 ) -> None:
     """Write the zone of the base domain: SOA, NS, NAPTR, SRV, A and AAAA for every domain and POP."""
     settings = settings_of(config)
     configuration = configuration_of(settings)
     pops = configuration.pops or DEFAULT_POPS
+    with_tls = bool(settings.sip.tls) if tls is None else tls
     try:
         options = ZoneOptions(
             name_servers=tuple(name_server(server) for server in servers),
             serial=int(time.time()) if serial is None else serial,
             contact="hostmaster" if contact is None else _mailbox(contact),
             ttl=ttl,
-            services=(UDP, TCP, TLS) if tls else (UDP, TCP),
+            services=(UDP, TCP, TLS) if with_tls else (UDP, TCP),
             tls_port=settings.relay.tls_port if tls_port is None else tls_port,
         )
         for line in zone(settings.base_domain, configuration.domains, pops, options):

@@ -79,7 +79,10 @@ def settings_of(base_domain: str, pop: str, address: Address, relay: PopRelay) -
     """Of the edge of a POP during a drill."""
     host, port = address
     return EdgeSettings(
-        listen=(Listen(transport=Transport.UDP, host=host, port=port),),
+        listen=tuple(
+            Listen(transport=Transport(transport), host=host, port=port)
+            for transport in dict.fromkeys(("UDP", relay.transport))
+        ),
         base_domain=base_domain,
         seal_key=os.urandom(32),
         digest_secret=os.urandom(32),

@@ -73,8 +73,8 @@ class _Peer:
         self.state = PopState.UNKNOWN
         self.since: float | None = None
         self.flow: Flow | None = None
-        self.hosts: tuple[str, ...] = ()
-        """All addresses of its name."""
+        self.flows: Sequence[Flow] = ()
+        """All ways to its name."""
         self.located: float | None = None
         self.asked: float | None = None
         self.client: ClientTransaction | None = None
@@ -206,7 +206,7 @@ class Liveness:
         def found(flows: Sequence[Flow], later: float) -> None:
             if peer.flow not in flows:
                 peer.flow = flows[0]
-            peer.hosts = tuple(flow.host for flow in flows)
+            peer.flows = flows
             self._note_addresses()
 
         def failed(problem: str, later: float) -> None:
@@ -224,7 +224,7 @@ class Liveness:
         return uri._replace(port=port, params=(("transport", transport.lower()),))
 
     def _note_addresses(self) -> None:
-        self._kernel.pop_hosts = frozenset(host for peer in self._peers.values() for host in peer.hosts)
+        self._kernel.pop_hosts = frozenset(flow.host for peer in self._peers.values() for flow in peer.flows)
 
     def _round(self, peer: _Peer, now: float) -> None:
         """One look at a POP: the last OPTIONS has had its time, and the next one goes out."""
@@ -272,6 +272,9 @@ class Liveness:
         client.owner = Probe(done)
 
     def _missed(self, peer: _Peer, why: str, now: float) -> None:
+        if peer.flow in peer.flows:
+            # One edge of several may be lost: the next is asked, and gets the calls if it answers.
+            peer.flow = peer.flows[(peer.flows.index(peer.flow) + 1) % len(peer.flows)]
         peer.answered = 0
         peer.missed += 1
         peer.why = why

@@ -100,9 +100,10 @@ class RelayTokens:
         if abs(late) > LIFE_SECONDS:
             raise NotRelayed(
                 "relay-expired",
-                f"POP {origin}: relay token of {late:+.0f} s",
+                f"POP {origin}: relay token out of its time",
                 f"The token of POP {origin} is {abs(late):.0f} s {'old' if late > 0 else 'ahead'}; "
-                f"{LIFE_SECONDS:g} s are allowed: set the clocks of both machines by NTP.",
+                f"{LIFE_SECONDS:g} s are allowed: set the clocks of both machines by NTP, and restart a node "
+                "whose clock was set.",
             )
         if target.lower() != own_pop.lower() or binding != _binding(request).hex():
             raise NotRelayed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Iterator
 from typing import Final, Protocol
@@ -24,6 +25,10 @@ Peer = tuple[int, str, int, str]
 """Door, address, port, and the name that a TLS peer was verified for."""
 
 NO_CONNECTION: Final = "the connection broke"
+
+
+_UNACKNOWLEDGED_MS: Final = 5_000
+"""How long a peer that we connected to may leave data unacknowledged."""
 
 
 class StreamUser(Protocol):
@@ -165,6 +170,8 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         transport.set_write_buffer_limits(high=self._keeper.limits.send_buffer_bytes)
+        if self.outgoing:
+            _give_up_soon(transport)
         self._watch_over()
         if self._tls is None:
             self._secured()
@@ -314,3 +321,13 @@ class Connection(asyncio.Protocol):
             self._write(self._framing.ping())
         step = min(left, limits.handshake_seconds, limits.first_message_seconds, limits.idle_seconds / 3)
         self._watch = self._loop.call_later(step, self._watch_over)
+
+
+def _give_up_soon(transport: asyncio.Transport) -> None:
+    """Has the system drop a connection whose peer acknowledges nothing, which it would try for minutes.
+
+    Then the next message opens another, which finds a peer that is back at once.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
