@@ -1,4 +1,4 @@
-"""Bans and paces by themselves, with a clock of the test's own."""
+"""Bans, paces and crowds by themselves, with a clock of the test's own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from voice.edge.core.bans import (
     TRUSTED_SECONDS,
     Bans,
 )
+from voice.edge.core.crowd import PATIENCE, Crowd
 from voice.edge.core.pace import Pace
 from voice.edge.settings import BanRules
 
@@ -298,3 +299,34 @@ def test_paces_take_bounded_memory() -> None:
     for number in range(100):
         assert pace.allows(str(number), NOW)
         assert len(pace) <= 10
+
+
+# -- crowds --------------------------------------------------------------------------------------
+
+
+def looked_at(crowd: Crowd, of: int = 1_000) -> int:
+    return sum(crowd.has_room() for _ in range(of))
+
+
+def test_everybody_is_looked_at_while_the_socket_is_emptied_again_and_again() -> None:
+    crowd = Crowd()
+    for _ in range(100):
+        for _ in range(PATIENCE - 1):
+            crowd.batch(False)
+        crowd.batch(True)
+    assert looked_at(crowd) == 1_000
+
+
+def test_the_longer_it_is_not_emptied_the_fewer_are_and_never_nobody() -> None:
+    crowd = Crowd()
+    shares = []
+    for _ in range(30):
+        for _ in range(PATIENCE):
+            crowd.batch(False)
+        shares.append(looked_at(crowd))
+    assert 795 <= shares[0] <= 805
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] in (20, 21)
+    for _ in range(98):
+        crowd.batch(True)
+    assert looked_at(crowd) == 1_000

@@ -298,6 +298,41 @@ def test_who_was_challenged_may_answer_however_many_others_call() -> None:
     carrier.gets_request("INVITE")
 
 
+def crowd(world: World) -> None:
+    """As if the socket had not been found empty for long."""
+    for _ in range(1_000):
+        world.proxy.kernel.crowd.batch(False)
+
+
+def test_in_a_crowd_strangers_are_left_aside_and_customers_are_not() -> None:
+    world, _, carrier = roaming()
+    regular, newcomer = world.agent(OTHER), world.agent("66.1.1.2")
+    logs_in(regular, carrier)
+    invite = newcomer.invite()
+    newcomer.send(invite)
+    challenge = newcomer.gets_response(407)
+    crowd(world)
+    answered = 0
+    for number in range(200):
+        stranger = world.agent(f"78.0.0.{number}")
+        stranger.send(stranger.invite())
+        answered += len(stranger.inbox)
+    assert 3 <= answered <= 5
+    assert set(refusals(world)) == {("ban", "edge-overloaded")}
+    logs_in(regular, carrier)
+    # Whoever was challenged before may answer.
+    newcomer.send(with_credentials(invite, challenge, "pbx", "secret"))
+    newcomer.gets_response(100)
+    carrier.gets_request("INVITE")
+    # What others forge with that answer is not let through.
+    forged = with_credentials(invite, challenge, "pbx", "guess").to_bytes()
+    for number in range(40):
+        world.send(forged, Flow("UDP", 1, f"78.0.1.{number}", 5060))
+    assert sum(cause == "wrong-password" for _, cause in refusals(world)) <= 1
+    # A connection is read no faster than it is dealt with.
+    logs_in(world.agent("78.0.2.1", transport="TCP"), carrier)
+
+
 def test_a_flood_from_everywhere_leaves_a_good_login_alone() -> None:
     """Ten thousand a second from forged sources, for a second, with good calls in between."""
     world, _, carrier = roaming()

@@ -171,9 +171,10 @@ class Edge:
         )
         self._started.kernel.limits.tariff = self._tariff
         for index, udp in self._udp.items():
-            udp.read(
-                self._received_inside if index == INSIDE else self._started.receive, self._after, self._clock
-            )
+            if index == INSIDE:
+                udp.read(self._received_inside, self._after, self._clock)
+            else:
+                udp.read(self._started.receive, self._after, self._clock, self._started.kernel.crowd.batch)
         await self._streams.serve()
         self._started.liveness.begin(self._clock())
         self._after()
@@ -360,6 +361,8 @@ class Edge:
             self._streams.send(data, way, self._proxy.kernel.door_of(way))
 
     def _send_failed(self, flow: Flow, problem: str = "") -> None:
+        if flow.transport == "UDP" and not self._proxy.kernel.layer.talks_to(flow.host):
+            return  # The answer to a forged request: nobody waits to hear of it, and there may be many.
         self._proxy.transport_failed(flow, self._clock(), problem)
         self._after()
 

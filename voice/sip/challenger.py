@@ -179,10 +179,14 @@ class Challenger:
                 credentials = parse_credentials(line)
             except SipParseError:
                 continue
-            made = None if credentials is None else self._made_at(credentials.nonce)
-            if made is not None and self._in_time(made[1], now):
-                return made[0].endswith(self._source_tag(source))
+            if credentials is not None and self.was_sent_to(credentials.nonce, source, now):
+                return True
         return False
+
+    def was_sent_to(self, nonce: str, source: str, now: float) -> bool:
+        """Whether a challenge with this nonce was sent to this address, not long ago."""
+        made = self._made_at(nonce)
+        return made is not None and self._in_time(made[1], now) and made[0].endswith(self._source_tag(source))
 
     def _judge(
         self,

@@ -10,6 +10,7 @@ count and routes are found where it is handled.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -38,6 +39,7 @@ _NO_SESSION_PRIVACY: Final = Refused(
     "leave session or critical out of Privacy, or let a callflow answer and dial.",
 )
 _MOST_DOMAINS: Final = 65_536
+_NONCE: Final = re.compile(rb'nonce="([0-9a-f]{32,128})"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,11 @@ class Gates:
         self._pace = Pace(
             rate=rules.domain_requests_per_second, burst=rules.domain_request_burst, most=_MOST_DOMAINS
         )
+
+    def was_challenged(self, data: bytes, host: str, now: float) -> bool:
+        """Whether a packet, not parsed yet, answers a challenge that was sent to this address."""
+        found = _NONCE.search(data)
+        return found is not None and self._challenger.was_sent_to(found[1].decode(), host, now)
 
     def let_in(self, request: Request, source: Flow, now: float) -> LetIn | None:
         """Who is calling; None: it was answered, by a refusal or by a challenge."""

@@ -11,6 +11,7 @@ from sip_config.directory import Directory
 from sip_config.networks import packed
 from voice.bans import Ban, ban_key
 from voice.edge.core.bans import Bans
+from voice.edge.core.crowd import Crowd
 from voice.edge.core.doors import INSIDE, Door, Doors, NoDoor
 from voice.edge.core.gateway_health import GatewayHealth
 from voice.edge.core.gateway_places import GatewayPlaces
@@ -91,6 +92,7 @@ class Kernel:
         self.gateway_places = GatewayPlaces()
         self.gateway_sources = GatewaySources(settings.seal_key)
         self.bans = Bans(settings.bans, self.is_named)
+        self.crowd = Crowd()
         self.limits = Limits(ledger)
         self.alarms: Deadlines[Alarm] = Deadlines()
         self.peers = Peers(doors)

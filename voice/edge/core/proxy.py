@@ -90,8 +90,8 @@ class Proxy:
     ) -> None:
         self.kernel = Kernel(settings, doors, directory, journal, release_seat, connected, names, ledger)
         self._answers = Answers(self.kernel)
-        self._sources = Sources(self.kernel, self._answers)
         self._gates = Gates(self.kernel, self._answers)
+        self._sources = Sources(self.kernel, self._answers, self._gates.was_challenged)
         self.liveness = Liveness(self.kernel)
         self._relay = PopRelay(self.kernel, self._answers, self.liveness)
         self.calls = Calls(self.kernel)

@@ -7,6 +7,7 @@ pass all of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,6 +22,7 @@ from voice.sip.flow import Flow
 RULE: Final = "no access control list admits the address"
 MOST_PACED: Final = 65_536
 """Sources whose pace is known; a flood from more is not slowed down here."""
+_CROWDED: Final = "more datagrams than can be dealt with"
 _BANNED: Final = {
     BanReason.SCANNER: "banned-scanner",
     BanReason.UNKNOWN_DOMAINS: "banned-unknown-domains",
@@ -33,9 +35,13 @@ _BANNED: Final = {
 class Sources:
     """Decides about sources."""
 
-    def __init__(self, kernel: Kernel, answers: Answers) -> None:
+    def __init__(
+        self, kernel: Kernel, answers: Answers, was_challenged: Callable[[bytes, str, float], bool]
+    ) -> None:
+        """`was_challenged`: whether a packet answers a challenge that was sent to this address."""
         self._kernel = kernel
         self._answers = answers
+        self._was_challenged = was_challenged
         rules = kernel.settings.bans
         self._pace = Pace(rate=rules.requests_per_second, burst=rules.request_burst, most=MOST_PACED)
 
@@ -50,11 +56,16 @@ class Sources:
         elif (ban := kernel.bans.of(host, source.transport, now)) is not None:
             return self._is_vouched_for(data, now) or self._banned(ban, source, now)
         elif self._could_be_admitted(source):
+            if kernel.is_known(host, now):
+                return True
+            if not self._pace.allows(ban_key(host), now):
+                return self._is_vouched_for(data, now) or self._too_fast(source, now)
             return (
-                kernel.is_known(host, now)
-                or self._pace.allows(ban_key(host), now)
+                source.transport != "UDP"
+                or kernel.crowd.has_room()
                 or self._is_vouched_for(data, now)
-                or self._too_fast(source, now)
+                or self._was_challenged(data, host, now)
+                or self._crowded_out(source, now)
             )
         elif self._is_vouched_for(data, now):
             return True
@@ -105,6 +116,19 @@ class Sources:
         return self._kernel.bans.of(source.host, source.transport, now) is None and self._could_be_admitted(
             source
         )
+
+    def _crowded_out(self, source: Flow, now: float) -> bool:
+        if not self._kernel.refusals.again(source.host, Gate.BAN, _CROWDED):
+            verdict = Verdict(
+                status=0,
+                gate=Gate.BAN,
+                cause="edge-overloaded",
+                rule=_CROWDED,
+                remedy=f"More came than the edge can deal with, and {source.host} is a stranger to it: name "
+                "the address in an access control list, and give the edge more processor time.",
+            )
+            self._answers.record(None, source, verdict, now)
+        return False
 
     def _could_be_admitted(self, source: Flow) -> bool:
         kernel = self._kernel

@@ -51,9 +51,20 @@ class UdpSocket:
         self.dropped = 0
         """Datagrams that the system would not take from us."""
 
-    def read(self, received: Received, batch_done: Callable[[], None], clock: Callable[[], float]) -> None:
-        """Begins to read; `received` gets each datagram, `batch_done` is called after the last of a batch."""
-        self._loop.add_reader(self._socket.fileno(), self._readable, received, batch_done, clock)
+    def read(
+        self,
+        received: Received,
+        batch_done: Callable[[], None],
+        clock: Callable[[], float],
+        emptied: Callable[[bool], None] | None = None,
+    ) -> None:
+        """Begins to read; `received` gets each datagram, `batch_done` is called after the last of a batch.
+
+        `emptied` is told before that whether the socket was empty then.
+        """
+        self._loop.add_reader(
+            self._socket.fileno(), self._readable, received, batch_done, clock, emptied or _nobody_asks
+        )
 
     @property
     def receive_buffer(self) -> int:
@@ -85,26 +96,34 @@ class UdpSocket:
             self._loop.call_soon(self._failed, flow)
 
     def _readable(
-        self, received: Received, batch_done: Callable[[], None], clock: Callable[[], float]
+        self,
+        received: Received,
+        batch_done: Callable[[], None],
+        clock: Callable[[], float],
+        emptied: Callable[[bool], None],
     ) -> None:
         receive = self._socket.recvfrom
         now = clock()
         index = self._index
         flows = self._flows
+        empty = False
         for _ in range(BATCH):
             try:
                 data, address = receive(_LARGEST)
             except BlockingIOError:
+                empty = True
                 break
             except OSError:
+                # Of some earlier packet to somebody: what waits to be read is as good as before.
                 self._read_errors()
-                break
+                continue
             flow = flows.get(address)
             if flow is None:
                 if len(flows) >= _FLOWS_REMEMBERED:
                     flows.clear()
                 flow = flows[address] = Flow("UDP", index, address[0], address[1])
             received(data, flow, now)
+        emptied(empty)
         batch_done()
 
     def _read_errors(self) -> None:
@@ -122,6 +141,10 @@ class UdpSocket:
                     (number,) = struct.unpack_from("=I", data)
                     if number in _UNREACHABLE and address:
                         self._loop.call_soon(self._failed, Flow("UDP", self._index, address[0], address[1]))
+
+
+def _nobody_asks(_emptied: bool) -> None:
+    """Of a socket that takes what comes."""
 
 
 def _bound(host: str, port: int, receive_buffer: int) -> socket.socket:
