@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from sip_config.networks import Network
+
 
 class Secret:
     """A text that does not show itself in logs and tracebacks; `reveal` it where it is used."""
@@ -105,6 +107,8 @@ class SipSettings:
     """WebSocket without TLS, for a reverse proxy of the same machine."""
     wss: tuple[SocketAddress, ...] = ()
     """Secure WebSocket, for browsers."""
+    websocket_proxies: tuple[Network, ...] = ()
+    """Networks of reverse proxies whose X-Forwarded-For says where a WebSocket client is."""
     public_address: str | None = None
     """Host name or IP address in Via, Record-Route and Contact; None: that of the socket."""
     inside: SocketAddress = SocketAddress(host="127.0.0.1", port=5066)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sip_config import words
 from sip_config.faults import Unfit, quoted
-from sip_config.networks import packed
+from sip_config.networks import packed, parse_network
 from sip_config.reading import Section
 from voice.settings import CertificateSettings, ConnectionSettings, SipSettings, SocketAddress
 
@@ -21,6 +21,7 @@ def read_sip(section: Section, folder: Path) -> SipSettings:
         tls=section.each("tls", socket_address, usual.tls),
         ws=section.each("ws", socket_address, usual.ws),
         wss=section.each("wss", socket_address, usual.wss),
+        websocket_proxies=section.each("websocket_proxies", parse_network, usual.websocket_proxies),
         public_address=section.fitting("public_address", words.host, None),
         inside=section.fitting("inside", _loopback, usual.inside),
         allow_private_targets=section.boolean("allow_private_targets", usual.allow_private_targets),

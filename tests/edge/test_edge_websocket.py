@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +18,7 @@ from tests.edge.test_edge_transports import closed
 from tests.edge.world import BASE, DOMAIN, NUMBER, SDP, directory, gateway
 from voice.edge.server import Edge
 from voice.edge.settings import EdgeSettings, StreamLimits
-from voice.records import CallEnded
+from voice.records import CallEnded, Refusal
 from voice.sip.digest import answer
 from voice.sip.message import Request, Response, parse_message
 from voice.sip.respond import make_response
@@ -227,17 +229,66 @@ async def test_messages_in_fragments_and_bytes(chosen: EdgeSettings) -> None:
 
 
 async def test_a_quiet_browser_stays_as_long_as_it_answers_pings(authority: Authority) -> None:
-    limits = StreamLimits(idle_seconds=0.2)
+    limits = StreamLimits(idle_seconds=1.0)
     tls = authority.settings(authority.issue("edge.pem", DOMAIN))
     async with running(LOOPBACK, settings(tls=tls, streams=limits)) as (edge, _):
         reader, writer = await raw(edge)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            for _ in range(5):
+            for _ in range(3):
                 assert await reader.readexactly(2) == b"\x89\x00"
                 writer.write(frame(0x8A, b""))
             # Answers no more.
             assert await closed(reader) == b"\x89\x00"
         writer.close()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "header", "source"),
+    [
+        ((), b"X-Forwarded-For: 10.1.2.3\r\n", "127.0.0.1"),
+        (("127.0.0.0/8",), b"X-Forwarded-For: 10.1.2.3\r\n", "10.1.2.3"),
+        (("127.0.0.0/8",), b"X-Forwarded-For: 192.0.2.1, 10.1.2.3\r\n", "10.1.2.3"),
+        (("127.0.0.0/8",), b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 2001:DB8::1\r\n", "2001:db8::1"),
+        (("127.0.0.0/8",), b"X-Forwarded-For: 10.1.2.3, unknown\r\n", "127.0.0.1"),
+        (("127.0.0.0/8",), b"", "127.0.0.1"),
+    ],
+)
+async def test_a_reverse_proxy_that_is_trusted_says_where_the_client_is(
+    proxies: tuple[str, ...], header: bytes, source: str, chosen: EdgeSettings
+) -> None:
+    """No list admits anybody: the refusal names the source that was looked at."""
+    trusting = replace(chosen, websocket_proxies=tuple(ip_network(proxy) for proxy in proxies))
+    async with running(directory(networks=("203.0.113.0/24",)), trusting) as (edge, records):
+        reader, writer = await asyncio.open_connection(*address(edge, "WS"))
+        writer.write(
+            UPGRADE[:-2] + header + b"\r\n" + frame(0x81, request("OPTIONS", f"sip:{BASE}", "WS").encode())
+        )
+        await closed(reader)
+        writer.close()
+        refusal = await records.first(Refusal)
+        assert refusal.source_address.rpartition(":")[0] == source
+
+
+async def test_clients_behind_a_proxy_are_counted_each_for_itself(chosen: EdgeSettings) -> None:
+    trusting = replace(
+        chosen, websocket_proxies=(ip_network("127.0.0.0/8"),), streams=StreamLimits(per_source=1)
+    )
+    async with running(LOOPBACK, trusting) as (edge, records):
+        writers = []
+        for client in (b"10.1.2.3", b"10.1.2.4", b"10.1.2.3"):
+            reader, writer = await asyncio.open_connection(*address(edge, "WS"))
+            writers.append(writer)
+            writer.write(UPGRADE[:-2] + b"X-Forwarded-For: " + client + b"\r\n\r\n")
+            if len(writers) < 3:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+            else:
+                assert await closed(reader) == b""
+        refusal = await records.first(Refusal)
+        assert refusal.cause == "connections-per-source"
+        assert refusal.source_address.startswith("10.1.2.3:")
+        for writer in writers:
+            writer.close()
 
 
 @pytest.mark.parametrize(

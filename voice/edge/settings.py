@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from sip_config.model import Transport
+from sip_config.networks import Network
 from voice.sip.transaction_timing import Timing
 
 TIMER_C_SECONDS: Final = 185.0
@@ -152,5 +153,7 @@ class EdgeSettings:
     """Needed where anything listens with TLS."""
     large_requests_by_tcp: bool = True
     """Whether requests too long for a datagram go over TCP to peers that take it (RFC 3261, 18.1.1)."""
+    websocket_proxies: tuple[Network, ...] = ()
+    """Reverse proxies that are believed when they say for whom they open a WebSocket (X-Forwarded-For)."""
     name_servers: tuple[tuple[str, int], ...] = ()
     """Addresses and ports of the DNS servers to ask; empty: the system's."""

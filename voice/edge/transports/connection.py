@@ -69,6 +69,10 @@ class Keeper(Protocol):
         """From now on it carries messages."""
         ...
 
+    def forwarded(self, connection: Connection, host: str) -> bool:
+        """Its peer says that it speaks for this address; whether there is room for that."""
+        ...
+
     def named(self, connection: Connection, port: int) -> None:
         """Its peer can be reached by it as if it listened there."""
         ...
@@ -82,6 +86,7 @@ class _Plain:
     """Messages one after another on the stream itself (RFC 3261 section 18.3)."""
 
     ended = False
+    forwarded: str | None = None
 
     def __init__(self) -> None:
         self._framer = StreamFramer()
@@ -252,6 +257,9 @@ class Connection(asyncio.Protocol):
                 midway = False
                 if isinstance(frame, Ping):
                     self.send(PONG)
+                if isinstance(frame, Alive) and not self._forward():
+                    self.abort()
+                    return
                 if isinstance(frame, Ping | Alive):
                     self._understood = self._understood or self.standing is not Standing.STRANGER
                     continue
@@ -272,6 +280,11 @@ class Connection(asyncio.Protocol):
         self._write(self._framing.owed())
         if self._framing.ended:
             self.close()
+
+    def _forward(self) -> bool:
+        """Passes on, once, for whom a reverse proxy speaks; False: the connection is not wanted."""
+        host, self._framing.forwarded = self._framing.forwarded, None
+        return host is None or self._keeper.forwarded(self, host)
 
     def _name(self, first: bytes) -> None:
         """Who has proven its name may be reached by the connection that it opened (RFC 5923)."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
+from sip_config.networks import Network, NetworkTable
 from voice.edge.core.doors import Door
 from voice.edge.core.unconnected import TOO_MANY, TOO_MANY_HANDSHAKES, TOO_MANY_OF_SOURCE
 from voice.edge.settings import StreamLimits
@@ -23,17 +25,24 @@ log = logging.getLogger(__name__)
 MAX_WAITING: Final = 64
 """Messages that wait for one connection to be opened."""
 SECURE: Final = frozenset(("TLS", "WSS"))
+WEBSOCKET: Final = frozenset(("WS", "WSS"))
 
 
 class Streams:
-    """`certificates`: None where nothing listens with TLS."""
+    """`certificates`: None where nothing listens with TLS; `proxies`: whose word is believed on for whom they
+    open WebSockets."""
 
     def __init__(
-        self, user: StreamUser, limits: StreamLimits, certificates: Certificates | None = None
+        self,
+        user: StreamUser,
+        limits: StreamLimits,
+        certificates: Certificates | None = None,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self.user = user
         self.limits = limits
         self._certificates = certificates
+        self._proxies = NetworkTable((proxy, 1) for proxy in proxies)
         self._servers: list[asyncio.Server] = []
         self._by_peer: dict[Peer, Connection] = {}
         self._aliases: dict[tuple[int, str, int], Connection] = {}
@@ -120,22 +129,31 @@ class Streams:
     # -- what connections tell -------------------------------------------------------------------
 
     def came(self, connection: Connection) -> bool:
-        host = connection.flow.host
-        mine = self._per_source.get(host, 0)
         if not connection.outgoing:
             connection.standing = self.user.stream_standing(connection.flow)
-            limit = self._limit_met(connection, mine)
-            if limit is not None:
-                self.refused += 1
-                self.user.stream_refused(connection.flow, limit, "")
+            if not self._has_room(connection):
                 return False
-        self._per_source[host] = mine + 1
+        self._count(connection)
         self._open.add(connection)
         return True
 
     def secured(self, connection: Connection) -> None:
         self._shaken(connection)
         self._by_peer[connection.peer] = connection
+
+    def forwarded(self, connection: Connection, host: str) -> bool:
+        if not self._is_proxy(connection.flow):
+            return True
+        self._uncount(connection)
+        del self._by_peer[connection.peer]
+        connection.flow = connection.flow._replace(host=host)
+        connection.standing = self.user.stream_standing(connection.flow)
+        self._count(connection)
+        if self._per_source[host] > self.limits.per_source:
+            self._refuse(connection, TOO_MANY_OF_SOURCE)
+            return False
+        self._by_peer[connection.peer] = connection
+        return True
 
     def named(self, connection: Connection, port: int) -> None:
         connection.alias = connection.flow.local, connection.flow.host, port
@@ -146,11 +164,7 @@ class Streams:
             return
         self._open.discard(connection)
         self._shaken(connection)
-        host = connection.flow.host
-        if self._per_source[host] == 1:
-            del self._per_source[host]
-        else:
-            self._per_source[host] -= 1
+        self._uncount(connection)
         if self._by_peer.get(connection.peer) is connection:
             del self._by_peer[connection.peer]
             self.user.stream_failed(connection.flow, connection.problem)
@@ -159,8 +173,33 @@ class Streams:
             del self._aliases[alias]
             self.user.stream_failed(connection.flow._replace(port=alias[2]), connection.problem)
 
-    def _limit_met(self, connection: Connection, mine: int) -> str | None:
+    def _is_proxy(self, flow: Flow) -> bool:
+        return flow.transport in WEBSOCKET and self._proxies.masks(flow.host) != 0
+
+    def _count(self, connection: Connection) -> None:
+        host = connection.flow.host
+        self._per_source[host] = self._per_source.get(host, 0) + 1
+
+    def _uncount(self, connection: Connection) -> None:
+        host = connection.flow.host
+        if self._per_source[host] == 1:
+            del self._per_source[host]
+        else:
+            self._per_source[host] -= 1
+
+    def _has_room(self, connection: Connection) -> bool:
+        limit = self._limit_met(connection)
+        if limit is not None:
+            self._refuse(connection, limit)
+        return limit is None
+
+    def _refuse(self, connection: Connection, limit: str) -> None:
+        self.refused += 1
+        self.user.stream_refused(connection.flow, limit, "")
+
+    def _limit_met(self, connection: Connection) -> str | None:
         limits = self.limits
+        mine = 0 if self._is_proxy(connection.flow) else self._per_source.get(connection.flow.host, 0)
         if len(self._open) >= limits.total:
             return TOO_MANY
         if mine >= limits.per_source:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from websockets.frames import Frame, Opcode
@@ -42,6 +43,8 @@ class WebSocketFraming:
             subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=MAX_MESSAGE_BYTES, logger=_log
         )
         self._message = bytearray()
+        self.forwarded: str | None = None
+        """For whom a reverse proxy says that it opened the connection: to be believed of one's own only."""
 
     @property
     def midway(self) -> bool:
@@ -62,6 +65,7 @@ class WebSocketFraming:
             if isinstance(event, Request):
                 protocol.send_response(protocol.accept(event))
                 if protocol.state is State.OPEN:
+                    self.forwarded = _forwarded(event)
                     yield ALIVE
             elif isinstance(event, Frame):
                 yield from self._frame(event)
@@ -108,3 +112,12 @@ class WebSocketFraming:
             yield PING
         else:
             yield message
+
+
+def _forwarded(request: Request) -> str | None:
+    """The address that the nearest proxy saw: the last one, whatever a client wrote before it."""
+    last = ",".join(request.headers.get_all("X-Forwarded-For")).rpartition(",")[2].strip()
+    try:
+        return str(ip_address(last))
+    except ValueError:
+        return None
