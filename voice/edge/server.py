@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from sip_config.directory import Directory
 from sip_config.model import Transport
@@ -16,7 +15,6 @@ from voice.bans import Ban
 from voice.edge.core.carriers import GatewayView
 from voice.edge.core.doors import INSIDE, Door, Doors
 from voice.edge.core.ledger import Ledger
-from voice.edge.core.liveness import PopReport
 from voice.edge.core.over_limit import OverLimit
 from voice.edge.core.proxy import Proxy
 from voice.edge.core.reach import response_flow
@@ -24,6 +22,7 @@ from voice.edge.core.tariff import Tariff
 from voice.edge.core.wishes import AddressesWanted, SeatWanted, Wish
 from voice.edge.resolve import Question, Resolver, Unresolvable
 from voice.edge.settings import EdgeSettings
+from voice.edge.snapshot import EdgeSnapshot
 from voice.edge.transports.certificates import Certificates
 from voice.edge.transports.handshakes import Standing
 from voice.edge.transports.renewal import Renewal
@@ -41,35 +40,6 @@ _DEFAULT_THRESHOLD = (700, 10, 10)
 
 _LEAVE_SECONDS = 2.0
 """For taking registrations back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeSnapshot:
-    """Live figures, for people to look at."""
-
-    addresses: tuple[str, ...]
-    inside: str
-    draining: bool
-    calls: dict[str, int]
-    """Account id -> calls it has now."""
-    calls_begun: int
-    messages_received: int
-    refusals: dict[str, int]
-    """Gate -> refusals since the start."""
-    stray_responses: int
-    server_transactions: int
-    client_transactions: int
-    connections: int
-    """TCP, TLS and WebSocket, in both directions."""
-    connections_refused: int
-    """Closed at once since the start because there were too many."""
-    pops: tuple[PopReport, ...]
-    """The points of presence, as this edge sees them."""
-    bans: int
-    """Sources that are kept out now."""
-    bugs: int
-    gateways: dict[str, GatewayView]
-    """By id."""
 
 
 class SteadyClock:
