@@ -155,6 +155,7 @@ def test_nothing_is_left_of_what_is_over(happening: Callable[[World, Agent, Agen
     world.wait(20_000)
     world.forget_agents()
     assert world.proxy.kernel.layer.sizes == (0, 0)
+    assert [world.proxy.kernel.gateway_places.taken(name) for name in ("a", "b")] == [0, 0]
     assert not alive() - before
 
 

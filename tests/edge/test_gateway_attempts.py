@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sip_config.gateway_options import CallerIdFormat, GatewayOptions, HeaderRules
-from sip_config.model import Gateway, NumberFormat
+from sip_config.model import Gateway, NumberFormat, Transport
 from tests.edge.world import (
     ACCOUNT,
     CARRIER,
@@ -25,9 +25,12 @@ from tests.edge.world import (
     established,
     gateway,
 )
+from voice.edge.core.redirects import follow
+from voice.edge.core.targets import Hop, Target
 from voice.pool.orders import DialPlan, Hunting
 from voice.records import Event, LegChanged, LegStarted
 from voice.sip.message import Response
+from voice.sip.respond import make_response
 
 THIRD = "1.2.3.4"
 CALL = "0ca11000-0000-4000-8000-000000000001"
@@ -340,6 +343,18 @@ def test_a_redirection_to_anything_else_is_a_failure_with_a_record(contact: str)
     assert event.kind == "gateway-redirect-refused"
     assert event.call_id == world.said(LegStarted)[0].call_id
     assert "add it as a gateway" in event.detail
+
+
+@pytest.mark.parametrize(("transport", "followed"), [(Transport.TLS, True), (Transport.UDP, False)])
+def test_a_redirection_does_not_lead_out_of_tls(transport: Transport, followed: bool) -> None:
+    by = gateway("by", CARRIER, transport=Transport.TLS, port=5061)
+    other = gateway("other", CARRIER2, transport=transport, port=5061)
+    kernel = World(directory(gateways=[by, other])).proxy.kernel
+    target = Target(name=NUMBER, by_gateway=lambda one: Hop(uri="sip:x", gateway=one))
+    moved = make_response(Agent(World(directory()), PBX, 5060, "UDP", None).invite(), 302)
+    moved.headers.add("Contact", f"<sip:{CARRIER2}:5061>")
+    assert (follow(kernel, target, by, moved, ACCOUNT) is None) == followed
+    assert target.gateways == ([other] if followed else [])
 
 
 def test_a_redirection_that_leads_nowhere_is_not_passed_to_the_caller() -> None:

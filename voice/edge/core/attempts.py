@@ -57,7 +57,7 @@ def redirected(
         return None
     branch.flows = ()
     call = leg.call_id, account_id
-    named = follow(kernel, target, response, account_id)
+    named = follow(kernel, target, gateway, response, account_id)
     if named is None:
         return Final.local(502, f"Gateway {gateway.name} redirected the call")
     kernel.journal.write(refused_event(gateway, named, call, now))

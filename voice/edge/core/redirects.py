@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from sip_config.directory import Directory
-from sip_config.model import Gateway
+from sip_config.model import Gateway, Transport
 from sip_config.networks import packed
 from sip_config.numbers import NumberFault, normalise
 from voice.edge.core.kernel import Kernel
@@ -25,17 +25,20 @@ _MOST_CONTACTS: Final = 10
 """Of one response that are looked at."""
 
 
-def follow(kernel: Kernel, target: Target, response: Response, account_id: str) -> str | None:
+def follow(kernel: Kernel, target: Target, by: Gateway, response: Response, account_id: str) -> str | None:
     """Puts the gateways that a 3xx names in front of the other ways, and returns None.
 
-    When it names none that may be followed: what it named.
+    When it names none that may be followed: what it named.  A call that went by TLS does not leave it
+    (RFC 3261 section 26.2.2).
     """
     contacts = list(_contacts(response))[:_MOST_CONTACTS]
     directory = kernel.directory()
     named: dict[str, Gateway] = {}
     for uri in contacts:
         gateway = _gateway_of(kernel, directory, account_id, uri)
-        if gateway is not None and gateway.id not in target.tried and _means(uri, target.name):
+        if gateway is None or gateway.id in target.tried or not _means(uri, target.name):
+            continue
+        if by.transport is not Transport.TLS or gateway.transport is Transport.TLS:
             named.setdefault(gateway.id, gateway)
     if target.by_gateway is None or not named:
         return ", ".join(map(str, contacts)) or "no Contact"
