@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from voice.edge.core.carriers import GatewayView
+from voice.edge.core.liveness import PopReport
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSnapshot:
