@@ -236,18 +236,31 @@ def test_no_gateway_left_is_a_refusal_that_says_why(ways: tuple[SrtpPolicy, ...]
 
 
 @pytest.mark.parametrize("status", [415, 488, 606])
+@pytest.mark.parametrize("policy", [OPTIONAL, REQUIRED])
 @pytest.mark.parametrize("body", [SECURE, BOTH])
-def test_a_gateway_that_dislikes_encrypted_sound_leads_to_the_next(status: int, body: bytes) -> None:
-    world, pbx, first, second = trunk(REQUIRED, REQUIRED)
+def test_a_gateway_that_dislikes_encrypted_sound_leads_to_the_next(
+    status: int, body: bytes, policy: SrtpPolicy
+) -> None:
+    world, pbx, first, second = trunk(policy, policy)
     pbx.send(offer(pbx, body))
     pbx.gets_response(100)
     first.answer(first.gets_request("INVITE"), status)
     first.gets_request("ACK")
     arrived = second.gets_request("INVITE")
-    assert arrived.body == SECURE
+    assert arrived.body == (SECURE if policy is REQUIRED else body)
+    # An answer in RTP/SAVP to what was offered as a choice becomes one in the profile of its offer.
     answer(second, arrived, 200, SECURE)
     assert pbx.gets_response(200).body == body
     assert world.said(CallEnded) == []
+
+
+def test_who_was_offered_a_choice_may_answer_as_it_likes() -> None:
+    for odd in (PLAIN, BOTH, PLAIN.replace(b"m=audio ", b"m=audio  ")):
+        _, pbx, first, _ = trunk(OPTIONAL)
+        pbx.send(offer(pbx, BOTH))
+        pbx.gets_response(100)
+        answer(first, first.gets_request("INVITE"), 200, odd)
+        assert pbx.gets_response(200).body == odd
 
 
 def test_the_dislike_of_the_last_gateway_is_passed_on() -> None:

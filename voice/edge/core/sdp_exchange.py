@@ -53,6 +53,13 @@ class Exchange:
                 self._came = None
 
     @property
+    def _strict(self) -> bool:
+        """Whether somebody minds what the answer is: a policy, or an offer of nothing but encryption."""
+        if self._offerer is not SrtpPolicy.OPTIONAL or self._answerer is not SrtpPolicy.OPTIONAL:
+            return True
+        return self._sent is not None and any(one.secure for one in self._sent)
+
+    @property
     def secure(self) -> bool:
         """Whether the offer asks for encryption, or offers it."""
         return self._sent is not None and any(one.secure or one.keys for one in self._sent)
@@ -62,12 +69,14 @@ class Exchange:
         body = body_of(response)
         if body is None:
             return response.body
-        if self._came is not None and self._came is not self._sent:
+        if self._came is not None:
             return answered_as_offered(body, self._came)
         return fitted(body, self._answerer, self._offerer, raising=False) if self._late else body
 
     def wrong(self, response: Response) -> Breach | None:
         """What is wrong with the description that a response brings."""
+        if not self._strict:
+            return None
         body = body_of(response)
         if body is None:
             policies = (self._offerer, self._answerer)
@@ -84,7 +93,7 @@ class Exchange:
 
 def exchange(request: Request, sides: Sides, *, from_caller: bool) -> Exchange | None:
     """None: nobody minds what passes, and nothing that passes asks for encryption."""
-    if request.method not in _ANSWERED or (sides == ANYTHING and b"SAVP" not in request.body.upper()):
+    if request.method not in _ANSWERED or (sides == ANYTHING and not _asks(request.body)):
         return None
     return Exchange(request, sides, from_caller=from_caller)
 
@@ -101,6 +110,10 @@ def offer_breach(request: Request, sides: Sides, *, from_caller: bool = True) ->
         return _unfit(body, offerer, answerer, raising=request.method in _ANSWERED)
     except SdpFault as fault:
         return _unreadable(str(fault))
+
+
+def _asks(body: bytes) -> bool:
+    return b"a=crypto" in body or b"SAVP" in body.upper()
 
 
 def _unreadable(says: str) -> Breach:

@@ -196,7 +196,7 @@ def wrong_answer(policy: SrtpPolicy, offer: Description, answer: Description) ->
     for offered, answered in zip(offer, answer, strict=False):
         if not answered.wanted:
             continue
-        if offered.secure != answered.secure:
+        if offered.secure and not answered.secure:
             says = f"{answered.profile} answers an offer of {offered.profile}"
             return Breach(cause="srtp-answer-profile", says=says, warning=302)
         if answered.secure and not answered.keys and not answered.fingerprint:
