@@ -268,7 +268,7 @@ class Directory:
                 yield parse_network(gateway.host.partition("%")[0]), _ADMITS | _NAMED
         for pop in self.pops.values():
             # Other POPs ask whether this one lives, and relay calls to it.
-            host = _literal_host(pop)
+            host = None if pop.name.lower() == self.pop.lower() else _literal_host(pop)
             if host is not None:
                 yield parse_network(host.partition("%")[0]), _ADMITS | _NAMED
 

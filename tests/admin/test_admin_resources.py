@@ -12,6 +12,7 @@ from sip_config.credentials import ha1_for_all
 from sip_config.directory import Directory
 from sip_config.routing import RunCallflow, route_from_gateway
 from tests.api.world import ACME, NUMBER, OTHER, World
+from voice.settings import RelaySettings
 from voice.store.config import ConfigStore
 
 REALM = "sip.example.com"
@@ -356,3 +357,12 @@ async def test_what_an_edge_asks_knows_the_default_callflow(api: World) -> None:
 @pytest.mark.parametrize("path", ["/sip/acls/%00", "/sip/acls/" + "x" * 900, "/sip/domains/%F0%9F%98%80"])
 async def test_odd_names_find_nothing(api: World, path: str) -> None:
     assert (await api.ask("GET", path)).status == 404
+
+
+async def test_without_a_relay_key_no_other_point_of_presence_gets_an_address(api: World) -> None:
+    object.__setattr__(api.settings, "relay", RelaySettings())
+    body = {"name": "eu3", "region": "EU", "address": "192.0.2.3:5060"}
+    refused = await api.ask("POST", "/sip/pops", body, key="operator")
+    assert refused.status == 422
+    assert "[node.relay]" in refused.errors[0]["description"]
+    assert (await api.ask("POST", "/sip/pops", {**body, "address": None}, key="operator")).status == 201

@@ -8,6 +8,7 @@ from tests.edge.platform import configuration
 from tests.edge.world import EDGE, Agent, World
 from voice.edge.core.liveness import PopReport, PopState
 from voice.edge.settings import PopRelay
+from voice.records import Event
 from voice.sip.message import Request
 
 OTHER = "8.8.8.8"
@@ -80,6 +81,11 @@ def test_it_is_up_after_three_answers_in_a_row(world: World, other: Agent) -> No
     down, up = PopState.DOWN, PopState.ALIVE
     assert rounds(world, other, "ynnn")[-1] is down
     assert rounds(world, other, "yynyyy") == [down, down, down, down, down, up]
+    told = [(event.kind, event.detail) for event in world.said(Event)]
+    assert told == [
+        ("pop_down", "POP eu2 is down: no answer to OPTIONS."),
+        ("pop_up", "POP eu2 is alive again."),
+    ]
 
 
 def test_one_that_is_being_stopped_is_down_though_it_answers(world: World, other: Agent) -> None:

@@ -259,3 +259,15 @@ def test_what_is_refused_after_all_pops_were_silent_is_answered_once_and_for_goo
     pbx.inbox = [one for one in pbx.inbox if isinstance(one, Request)]
     pbx.gets_nothing()
     assert refused(world).cause == "account-concurrent-calls"
+
+
+def test_who_calls_is_judged_where_the_call_is_handled() -> None:
+    """What a caller claims to be passes from POP to POP as it came: only the last one believes it, or not."""
+    world = at_us1()
+    eu1, pbx = world.agent(EU1), world.agent("9.9.9.9")
+    claims = (("P-Asserted-Identity", "<tel:+31201111111>"), ("Privacy", "id"), ("Diversion", "<sip:x@y>"))
+    pbx.send(pbx.request("INVITE", PLAIN, *claims, body=SDP))
+    sent = next(one for one in eu1.inbox if isinstance(one, Request) and one.method == "INVITE")
+    for name, value in claims:
+        assert sent.headers.get(name) == value
+    assert sent.from_.uri == f"sip:+31200000001@acme.{BASE}"

@@ -20,6 +20,7 @@ from sip_config.model import Pop
 from voice.edge.core.kernel import Alarm, Kernel
 from voice.edge.core.pops import others_of
 from voice.edge.settings import PopRelay
+from voice.records import Event
 from voice.sip.flow import Flow
 from voice.sip.headers import Headers
 from voice.sip.message import Request, Response
@@ -293,9 +294,14 @@ class Liveness:
         before, peer.state, peer.since = peer.state, state, now
         if state is PopState.DOWN:
             log.warning("POP %s is down (%s): new calls go elsewhere", peer.pop.name, peer.why)
+            self._tell("pop_down", peer, f"POP {peer.pop.name} is down: {peer.why}.", now)
             self.when_down(peer.pop.name, now)
         elif before is PopState.DOWN:
             log.warning("POP %s is alive again", peer.pop.name)
+            self._tell("pop_up", peer, f"POP {peer.pop.name} is alive again.", now)
+
+    def _tell(self, kind: str, peer: _Peer, detail: str, now: float) -> None:
+        self._kernel.journal.write(Event(at=now, kind=kind, detail=detail, data={"pop": peer.pop.name}))
 
 
 def _nobody_listens(_pop: str, _now: float) -> None:
