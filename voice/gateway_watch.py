@@ -20,6 +20,9 @@ _SECONDS: Final = 2.0
 _REPEATED: Final = BELIEVED_SECONDS / 3
 """Seconds after which it is said again though nothing changed."""
 
+_ALWAYS_NEW: Final = "roundTripMs"
+"""Is written down with the rest, but is no reason to."""
+
 
 class _Edge(Protocol):
     def gateways(self) -> Mapping[str, GatewayView]:
@@ -50,9 +53,10 @@ class GatewayWatch:
     async def _look(self) -> None:
         states = {gateway_id: state_of(view) for gateway_id, view in self._edge.gateways().items()}
         now = time.time()
-        if states != self._said or (states and now > self._said_at + _REPEATED):
+        told = {gateway_id: {**state, _ALWAYS_NEW: None} for gateway_id, state in states.items()}
+        if told != self._said or (states and now > self._said_at + _REPEATED):
             await self._keep(states)
-            self._said, self._said_at = states, now
+            self._said, self._said_at = told, now
 
     async def _keep(self, states: Mapping[str, State]) -> None:
         try:
