@@ -141,6 +141,18 @@ async def test_a_call_from_tls_to_tls(authority: Authority) -> None:
             assert there.connections == 1
 
 
+def bye(invite: Request, accepted: Response, port: int) -> bytes:
+    """Of the callee, over UDP."""
+    assert invite.contact is not None
+    return (
+        f"BYE {invite.contact.uri} SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bKbye;rport\r\n"
+        + "".join(f"Route: {route}\r\n" for route in invite.record_routes)
+        + f"From: {accepted.headers.get('To')}\r\nTo: {invite.headers.get('From')}\r\n"
+        f"Call-ID: {invite.call_id}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+
+
 async def status(reader: asyncio.StreamReader) -> int:
     message = await read_message(reader)
     assert isinstance(message, Response)
@@ -421,6 +433,37 @@ async def test_a_response_whose_connection_is_gone_comes_by_a_new_one() -> None:
                 assert (await came.get()).startswith(b"SIP/2.0 486 ")
     server.close()
     await server.wait_closed()
+
+
+async def test_a_caller_behind_nat_whose_connection_is_gone_is_given_up_at_once() -> None:
+    with udp_socket() as carrier:
+        config = directory(
+            networks=("127.0.0.0/8",), gateways=[gateway(host="127.0.0.1", port=carrier.getsockname()[1])]
+        )
+        chosen = replace(settings(), allow_private_targets=False)
+        async with running(config, chosen) as (edge, records):
+            reader, writer = await asyncio.open_connection(*address(edge, "TCP"))
+            writer.write(
+                invite("TCP", 5060).replace(b"<sip:a@127.0.0.1:5060>", b"<sip:a@10.9.9.9;transport=tcp>")
+            )
+            assert await status(reader) == 100
+            request = parse_message(await received(carrier))
+            assert isinstance(request, Request)
+            accepted = make_response(request, 200, to_tag="carrier")
+            port = carrier.getsockname()[1]
+            accepted.headers.add("Contact", f"<sip:carrier@127.0.0.1:{port}>")
+            carrier.sendto(accepted.to_bytes(), address(edge, "UDP"))
+            assert await status(reader) == 200
+            writer.close()
+            await writer.wait_closed()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while edge.snapshot().connections:
+                    await asyncio.sleep(0.01)
+            carrier.sendto(bye(request, accepted, port), address(edge, "UDP"))
+            answer = parse_message(await received(carrier))
+            assert isinstance(answer, Response)
+            assert (answer.status, answer.cseq.method) == (500, "BYE")
+            assert (await records.first(CallEnded)).status is CallStatus.ENDED
 
 
 async def test_a_connection_is_shared_by_calls_to_one_name_and_by_no_other_name(authority: Authority) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.edge.authority import Authority
 from tests.edge.sockets import PATIENCE_SECONDS, address, received, running, settings, udp_socket
+from tests.edge.test_edge_tls import bye
 from tests.edge.test_edge_transports import closed
 from tests.edge.world import BASE, DOMAIN, NUMBER, SDP, directory, gateway
 from voice.edge.server import Edge
@@ -156,18 +157,6 @@ async def test_a_browser_calls_with_a_digest_and_is_called_back_on_its_connectio
                 assert isinstance(done, Response)
                 assert done.status == 200
             await records.first(CallEnded)
-
-
-def bye(invite: Request, accepted: Response, port: int) -> bytes:
-    """Of the callee."""
-    assert invite.contact is not None
-    return (
-        f"BYE {invite.contact.uri} SIP/2.0\r\n"
-        f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bKbye;rport\r\n"
-        + "".join(f"Route: {route}\r\n" for route in invite.record_routes)
-        + f"From: {accepted.headers.get('To')}\r\nTo: {invite.headers.get('From')}\r\n"
-        f"Call-ID: {invite.call_id}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n"
-    ).encode()
 
 
 @pytest.mark.parametrize("protocols", [(), ("xmpp",)])

@@ -327,7 +327,9 @@ class Edge:
         way: Flow | None = flow
         if flow.connection and not self._streams.connected(flow):
             way = response_flow(data, flow)
-        if way is not None:
+        if way is None:
+            self._loop.call_soon(self._send_failed, flow, "its connection is gone")
+        else:
             self._streams.send(data, way, self._proxy.kernel.door_of(way))
 
     def _send_failed(self, flow: Flow, problem: str = "") -> None:

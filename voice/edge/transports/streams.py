@@ -99,9 +99,6 @@ class Streams:
         if connection is not None:
             connection.send(data)
             return
-        if not flow.can_connect:
-            self.user.stream_failed(flow, "the connection of the WebSocket client is gone")
-            return
         peer = (flow.local, flow.host, flow.port, flow.name)
         waiting = self._opening.get(peer)
         if waiting is None:
