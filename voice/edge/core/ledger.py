@@ -47,7 +47,7 @@ _COUNT: Final = Struct("=I")
 _ONE: Final = Struct("=d")
 _THREE: Final = Struct("=3d")
 _PLACES: Final = Struct(f"={MOST_PROCESSES}I")
-_SUMS: Final = Struct(f"={MOST_PROCESSES}d")
+_SUMS: Final = Struct(f"={6 * MOST_PROCESSES}d")
 _KNOWN: Final = Struct(f"={_KNOWN_EACH}Q")
 
 CALLS, NEW_DESTINATIONS, NEW_COUNTRIES = range(3)
@@ -59,6 +59,7 @@ CALLS, NEW_DESTINATIONS, NEW_COUNTRIES = range(3)
 _TALKS: Final = 0
 _HELD: Final = 4
 _SUM_COUNT: Final = 6
+_SUM_STARTS: Final = range(0, _SUM_COUNT * MOST_PROCESSES, MOST_PROCESSES)
 _FIRST_SECONDS: Final = 60.0
 _ROUNDING: Final = 1e-5
 """Seconds; times since the epoch are this exact after some sums."""
@@ -137,9 +138,9 @@ class Row:
 
     def running(self, now: float) -> Used:
         """Of calls on this machine that have not ended; a minute at least of each."""
-        memory, at = self._memory, self._at + _SUMS_AT
+        cells = _SUMS.unpack_from(self._memory, self._at + _SUMS_AT)
         talks, since, price, price_since, held, held_price = [
-            sum(_SUMS.unpack_from(memory, at + which * _SUM_BYTES)) for which in range(_SUM_COUNT)
+            sum(cells[first : first + MOST_PROCESSES]) for first in _SUM_STARTS
         ]
         return Used(
             max(0.0, talks * now - since) + held * _FIRST_SECONDS,
