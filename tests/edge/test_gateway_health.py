@@ -86,6 +86,39 @@ def test_one_failure_after_the_cooldown_is_enough_for_the_next() -> None:
     assert asked_first(world, pbx, one, two) == "second"
 
 
+def test_after_the_cooldown_one_call_finds_out_for_the_others() -> None:
+    world, pbx, one, two = calling(first(), SECOND)
+    for _ in range(2):
+        asked_first(world, pbx, one, two)
+    world.wait(40)
+    for _ in range(5):
+        pbx.send(pbx.invite())
+    trial = one.gets_request("INVITE")
+    one.gets_nothing()
+    assert len([two.gets_request("INVITE") for _ in range(4)]) == 4
+    one.answer(trial, 180)
+    for _ in range(5):
+        pbx.send(pbx.invite())
+    assert len([one.gets_request("INVITE") for _ in range(5)]) == 5
+
+
+def test_a_trial_that_never_came_to_the_gateway_is_followed_by_another() -> None:
+    world, pbx, one, two = calling(first(), SECOND)
+    for _ in range(2):
+        asked_first(world, pbx, one, two)
+    world.wait(40)
+    for _ in range(2):
+        invite = pbx.invite()
+        pbx.send(invite)
+        one.gets_request("INVITE")
+        cancel = invite.copy()
+        cancel.method = "CANCEL"
+        cancel.headers.set("CSeq", "1 CANCEL")
+        pbx.send(cancel)
+        world.wait(3.1)
+        one.inbox.clear()
+
+
 def test_a_retry_after_makes_the_cooldown_longer() -> None:
     world, pbx, one, two = calling(first(cooldown_after=1), SECOND)
     pbx.send(pbx.invite())

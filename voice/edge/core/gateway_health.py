@@ -1,7 +1,7 @@
 """Which gateways work: what calls and OPTIONS have met, and who is left alone for a while because of it.
 
 A gateway that fails several times in a row is out for a cooldown: it is tried after all others.  It comes
-back by itself when the cooldown is over and, if it is asked by OPTIONS, when it has answered.  When all
+back by itself when a call that is sent there after the cooldown gets an answer, or when OPTIONS do.  When all
 gateways of a call are out they are tried all the same: a wrong suspicion must not cost a call.
 """
 
@@ -46,6 +46,7 @@ class _State:
         "reason",
         "round_trip",
         "since",
+        "trial_until",
     )
 
     def __init__(self) -> None:
@@ -59,6 +60,8 @@ class _State:
         self.reason: str | None = None
         self.since: float | None = None
         self.round_trip: float | None = None
+        self.trial_until = 0.0
+        """Until when a call that went there after the cooldown may take to find out whether it works."""
 
 
 class GatewayHealth:
@@ -76,7 +79,7 @@ class GatewayHealth:
 
     def ordered(self, gateways: Iterable[Gateway], now: float) -> list[Gateway]:
         """Those that are out after the others, else as they were."""
-        return sorted(gateways, key=lambda gateway: not self.available(gateway, now))
+        return sorted(gateways, key=lambda gateway: not self._takes_call(gateway, now))
 
     def answered(self, gateway: Gateway, now: float) -> None:
         """A call got some response that shows that the gateway works."""
@@ -144,6 +147,16 @@ class GatewayHealth:
             out_until=state.out_until if state.out_until > now else None,
             round_trip=state.round_trip,
         )
+
+    def _takes_call(self, gateway: Gateway, now: float) -> bool:
+        state = self._states.get(gateway.id)
+        if state is None or not state.out:
+            return True
+        if now < state.trial_until or not self.available(gateway, now):
+            return False
+        # The cooldown is over: one call finds out for all others, which go elsewhere meanwhile.
+        state.trial_until = now + gateway.attempt_seconds
+        return True
 
     def _out(self, gateway: Gateway, state: _State, now: float) -> None:
         if state.out:
