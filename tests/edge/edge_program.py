@@ -22,7 +22,7 @@ async def main() -> None:
     config = directory(
         account=an_account(calls_per_second=10_000, concurrent_calls=places),
         networks=("127.0.0.0/8",),
-        gateways=[gateway(host="127.0.0.1", port=port)],
+        gateways=[gateway(host="127.0.0.1", port=port, attempt_seconds=120.0)],
     )
     clock = SteadyClock()
     file = LedgerFile(path, clock())

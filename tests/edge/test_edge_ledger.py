@@ -204,7 +204,7 @@ async def test_a_process_that_is_stopped_in_a_decision_keeps_nobody(path: Path) 
             with file.ledger.lock:
                 row_of(file).change_places(1)
         # One wait, and none for the others.
-        assert asyncio.get_running_loop().time() - began < 10 * LOCK_SECONDS
+        assert asyncio.get_running_loop().time() - began < 20 * LOCK_SECONDS
         assert file.waits_given_up == 100
         assert file.tidy() == [], "a stopped process still has its calls"
         assert row_of(file).places == 105
@@ -219,6 +219,8 @@ async def test_a_process_that_is_stopped_in_a_decision_keeps_nobody(path: Path) 
 
 PLACES = 300
 CALLS_EACH = 500
+LONG_SECONDS = 120
+"""On a machine that is busy with other things."""
 OVERSHOOT = 3
 """One for each other process; documented in docs/operations.md."""
 
@@ -248,7 +250,7 @@ class Program:
         """Sends INVITEs at once, again those that nothing answered, until all have an answer."""
         loop = asyncio.get_running_loop()
         waiting = {f"{self.name}-{number}": number for number in range(first, first + count)}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(LONG_SECONDS):
             while waiting:
                 for number in waiting.values():
                     self.sock.send(self.invite(number))
@@ -279,7 +281,7 @@ async def edges(path: Path, count: int, gateway_port: int) -> AsyncIterator[list
                 cwd=root,
             )  # fmt: skip
             assert process.stdout is not None
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(LONG_SECONDS):
                 port = int(await process.stdout.readline())
             programs.append(Program(process, port, name))
         yield programs
@@ -341,7 +343,7 @@ async def test_four_processes_and_two_thousand_calls_at_once_pass_no_limit(path:
             assert statuses == {100, 503}
             with watcher.ledger.lock:
                 assert watcher.ledger.row(account).places == admitted
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(LONG_SECONDS):
                 while len(carrier.rang) < admitted:
                     await asyncio.sleep(0.01)
             assert len(carrier.rang) == admitted
@@ -352,7 +354,7 @@ async def test_four_processes_and_two_thousand_calls_at_once_pass_no_limit(path:
             assert lost > 0
             killed.process.kill()
             await killed.process.wait()
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(LONG_SECONDS):
                 while watcher.ledger.row(account).places > admitted - lost:
                     await asyncio.sleep(0.01)
             for one in others:

@@ -26,6 +26,7 @@ from voice.edge.core.ledger import BYTES, MOST_PROCESSES, Ledger, day_of
 PATIENCE_SECONDS: Final = 0.05
 START_SECONDS: Final = 5.0
 """How long others wait while the table is made ready."""
+_DISTRUST_SECONDS: Final = 0.001
 _PAUSE_SECONDS: Final = 0.000_05
 _FORMAT: Final = b"limits 1"
 _FORMAT_AT: Final = 8
@@ -53,7 +54,7 @@ class _Lock:
         self._give = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, _DECISION, 1, 0)
         self._held = False
         self._trusted = True
-        """False after waiting in vain: nobody waits again before the lock was free once."""
+        """False after waiting in vain: until the lock was free once, nobody waits for long again."""
         self.given_up = 0
         """How often somebody else held it for too long."""
 
@@ -62,7 +63,7 @@ class _Lock:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, self._take)
             self._held = self._trusted = True
         except OSError:
-            self._held = self._trusted = self._trusted and self._wait()
+            self._held = self._trusted = self._wait()
             if not self._held:
                 self.given_up += 1
 
@@ -73,7 +74,7 @@ class _Lock:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, self._give)
 
     def _wait(self) -> bool:
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + (self._patience if self._trusted else _DISTRUST_SECONDS)
         while time.monotonic() < until:
             time.sleep(_PAUSE_SECONDS)
             if _locked(self._descriptor, _DECISION):
