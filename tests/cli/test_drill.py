@@ -12,7 +12,7 @@ from tests.cli.console import NODE, Run
 POPS = """
 [node.relay]
 key = "a key that all points of presence share"
-interval_seconds = 0.2
+interval_seconds = 0.3
 silence_seconds = {silence}
 misses_until_down = {misses}
 [pops.eu1]
@@ -22,7 +22,7 @@ region = "EU"
 """
 
 
-def configured(trunkflow: Run, folder: Path, *, silence: float = 0.4, misses: int = 2) -> None:
+def configured(trunkflow: Run, folder: Path, *, silence: float = 0.4, misses: int = 3) -> None:
     (folder / "trunkflow.toml").write_text(NODE + POPS.format(silence=silence, misses=misses))
     status, _, errors = trunkflow("apply", "trunkflow.toml")
     assert status == 0, errors
@@ -30,9 +30,9 @@ def configured(trunkflow: Run, folder: Path, *, silence: float = 0.4, misses: in
 
 def test_the_report(trunkflow: Run, tmp_path: Path) -> None:
     configured(trunkflow, tmp_path)
-    status, output, errors = trunkflow("drill", "pop", "EU1", "--blackhole", "2s", "--interval", "0.1")
+    status, output, errors = trunkflow("drill", "pop", "EU1", "--blackhole", "3s", "--interval", "0.1")
     assert (status, errors) == (0, "")
-    for words in ("POP eu1 is lost for 2 s", "calls lost", "wrong retries", "time to recover"):
+    for words in ("POP eu1 is lost for 3 s", "calls lost", "wrong retries", "time to recover"):
         assert words in output
     assert "The platform does what it promises." in output
 

@@ -20,11 +20,11 @@ EU1, EU2, US1 = (
     Pop(name="eu2", region=Region.EU),
     Pop(name="us1", region=Region.US),
 )
-QUICK = PopRelay(key=bytes(32), interval_seconds=0.2, silence_seconds=0.4)
+QUICK = PopRelay(key=bytes(32), interval_seconds=0.3, misses_until_down=3, silence_seconds=0.4)
 
 
 async def drilled(
-    lost: Pop, *pops: Pop, relay: PopRelay = QUICK, seconds: float = 2.0
+    lost: Pop, *pops: Pop, relay: PopRelay = QUICK, seconds: float = 3.0
 ) -> tuple[Report, Course]:
     plan = Plan(lost=lost, pops=pops, base_domain=BASE, blackhole_seconds=seconds, interval=0.1)
     async with laboratory(BASE, pops, relay) as wire:
@@ -38,9 +38,9 @@ async def test_a_pop_is_lost_and_comes_back() -> None:
     assert report.calls > 100
     assert report.answered + report.busy == report.calls
     assert len(report.delayed) > 0, "some calls came before anybody knew"
-    assert QUICK.silence_seconds * 0.9 < report.slowest_seconds < 2.0
-    assert 0 < report.recovered_after < 2.0
-    during = [call for call in course.calls if course.lost_at < call.begun < course.restored_at]
+    assert QUICK.silence_seconds * 0.9 < report.slowest_seconds < 4.0
+    assert 0 < report.recovered_after < 4.0
+    during = [call for call in course.calls if course.lost_at < call.begun < course.restored_at - 0.1]
     assert {pop for call in during for pop in call.handled} == {"eu2", "us1"}
     after = [call for call in course.calls if call.begun > course.returned_at]
     assert "eu1" in {pop for call in after for pop in call.handled}

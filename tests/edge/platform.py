@@ -34,7 +34,10 @@ from voice.sip.transaction_timing import Timing
 KEY = bytes(range(32))
 REGIONS = {"eu1": Region.EU, "eu2": Region.EU, "us1": Region.US, "us2": Region.US, "apac1": Region.APAC}
 """POPs, and where each is."""
-QUICK = PopRelay(key=KEY, interval_seconds=0.1, silence_seconds=0.3)
+QUICK = PopRelay(key=KEY, interval_seconds=0.2, silence_seconds=0.3)
+"""Knows soon who is down, on a machine that does not stand still for long."""
+STEADY = PopRelay(key=KEY, interval_seconds=600.0, silence_seconds=5.0)
+"""Never finds anybody down."""
 
 
 def hosts_of(names: Sequence[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from sip_config.gateway_options import GatewayOptions
 from sip_config.identity_policy import IdentityPolicy
-from tests.edge.platform import QUICK, PopEdge, platform
+from tests.edge.platform import QUICK, STEADY, PopEdge, platform
 from tests.edge.telephone import talk, telephone
 from tests.edge.world import BASE, NUMBER, SDP, Dialog, ack_of_failure, an_account, gateway, with_credentials
 from voice.edge.core.liveness import PopState
@@ -47,7 +47,7 @@ def refusals(pops: dict[str, PopEdge]) -> list[Refusal]:
 async def test_a_call_is_relayed_to_the_home_region_and_everything_of_it_passes_both_edges() -> None:
     with telephone() as pbx, telephone() as carrier:
         way_out = gateway(host=carrier.host, port=carrier.port)
-        async with platform(["us1", "eu1"], gateways=[way_out]) as pops:
+        async with platform(["us1", "eu1"], relay=STEADY, gateways=[way_out]) as pops:
             us1, eu1 = pops["us1"], pops["eu1"]
             invite = pbx.request("INVITE", PLAIN, body=b"v=0\r\n")
             near, far, arrived = await talk(pbx, carrier, us1.address, invite)
@@ -78,7 +78,9 @@ async def test_a_call_is_relayed_to_the_home_region_and_everything_of_it_passes_
 async def test_the_second_edge_asks_for_no_digest_and_its_own_lists_need_not_know_the_caller() -> None:
     with telephone() as pbx, telephone() as carrier:
         way_out = gateway(host=carrier.host, port=carrier.port)
-        async with platform(["us1", "eu1"], gateways=[way_out], users={"pbx": "secret"}) as pops:
+        async with platform(
+            ["us1", "eu1"], relay=STEADY, gateways=[way_out], users={"pbx": "secret"}
+        ) as pops:
             invite = pbx.request("INVITE", PLAIN)
             pbx.calls(pops["us1"].address, invite)
             challenge = await pbx.response_of(407)
@@ -110,7 +112,7 @@ async def test_who_calls_is_judged_by_the_pop_that_handles_the_call_and_told_in_
 async def test_a_caller_that_gives_up_is_believed_at_both_edges() -> None:
     with telephone() as pbx, telephone() as carrier:
         way_out = gateway(host=carrier.host, port=carrier.port)
-        async with platform(["us1", "eu1"], gateways=[way_out]) as pops:
+        async with platform(["us1", "eu1"], relay=STEADY, gateways=[way_out]) as pops:
             invite = pbx.request("INVITE", PLAIN)
             pbx.calls(pops["us1"].address, invite)
             arrived = await carrier.request_of("INVITE")
@@ -132,7 +134,7 @@ async def test_limits_hold_where_the_call_is_handled_and_nobody_tries_another_po
     with telephone() as pbx, telephone() as carrier:
         way_out = gateway(host=carrier.host, port=carrier.port)
         account = an_account(concurrent_calls=0)
-        async with platform(["us1", "eu1", "eu2"], gateways=[way_out], account=account) as pops:
+        async with platform(["us1", "eu1", "eu2"], relay=STEADY, gateways=[way_out], account=account) as pops:
             invite = pbx.request("INVITE", PLAIN)
             pbx.calls(pops["us1"].address, invite)
             pbx.send(ack_of_failure(invite, await pbx.response_of(503)))
@@ -230,7 +232,10 @@ async def test_a_pop_with_another_key_takes_nothing_over_and_says_why() -> None:
     with telephone() as pbx, telephone() as carrier:
         way_out = gateway(host=carrier.host, port=carrier.port)
         async with platform(
-            ["us1", "eu1"], gateways=[way_out], keys={"eu1": b"another key of 32 bytes, for eu1!"[:32]}
+            ["us1", "eu1"],
+            relay=STEADY,
+            gateways=[way_out],
+            keys={"eu1": b"another key of 32 bytes, for eu1!"[:32]},
         ) as pops:
             await talk(pbx, carrier, pops["us1"].address, pbx.request("INVITE", PLAIN))
             [refusal] = refusals(pops)
@@ -244,7 +249,9 @@ async def test_a_stranger_gains_nothing_by_a_token() -> None:
     """It knows the header, and has even overheard a token that was good for another call."""
     with telephone() as pbx, telephone() as carrier, telephone("127.0.0.66") as stranger:
         way_out = gateway(host=carrier.host, port=carrier.port)
-        async with platform(["us1", "eu1"], gateways=[way_out], networks=["127.0.0.1/32"]) as pops:
+        async with platform(
+            ["us1", "eu1"], relay=STEADY, gateways=[way_out], networks=["127.0.0.1/32"]
+        ) as pops:
             forged = stranger.request("INVITE", PLAIN, (HEADER, "A" * 300))
             stranger.calls(pops["eu1"].address, forged)
             pbx.calls(pops["eu1"].address, pbx.request("INVITE", PLAIN, (HEADER, "A" * 300)))

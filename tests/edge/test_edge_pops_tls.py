@@ -8,7 +8,7 @@ import pytest
 
 from sip_config.model import Region
 from tests.edge.authority import Authority
-from tests.edge.platform import KEY, QUICK, configuration, hosts_of, platform
+from tests.edge.platform import KEY, QUICK, STEADY, configuration, hosts_of, platform
 from tests.edge.telephone import talk, telephone
 from tests.edge.world import BASE, EDGE, NUMBER, SDP, World, gateway
 from voice.edge.core.liveness import PopState
@@ -29,9 +29,8 @@ async def test_a_call_is_relayed_by_tls_and_everything_of_it_follows(tmp_path: P
     }
     with telephone() as pbx, telephone() as carrier:
         way_out = gateway(host=carrier.host, port=carrier.port)
-        async with platform(names, relay=QUICK, tls=tls, gateways=[way_out]) as pops:
+        async with platform(names, relay=STEADY, tls=tls, gateways=[way_out]) as pops:
             us1, eu1 = pops["us1"], pops["eu1"]
-            await us1.believes("eu1", PopState.ALIVE)
             near, far, arrived = await talk(
                 pbx, carrier, us1.address, pbx.request("INVITE", f"sip:{PLAIN}", body=SDP)
             )

@@ -13,7 +13,7 @@ from sip_config.zone import TCP, UDP, NameServer, Service, ZoneOptions, zone
 from tests.audio import tone, write_wav
 from tests.baresip import baresip
 from tests.e2e.node import free_port
-from tests.edge.platform import PopEdge, platform
+from tests.edge.platform import STEADY, PopEdge, platform
 from tests.edge.telephone import telephone
 from tests.edge.world import BASE, NUMBER, SDP, gateway
 from tests.nsd import HOST, serving
@@ -59,7 +59,7 @@ async def test_baresip_calls_by_it(tmp_path: Path, name: str, handled: str) -> N
     with telephone() as carrier:
         way_out = gateway(host=carrier.host, port=carrier.port)
         async with (
-            platform(["eu1", "us1"], gateways=[way_out], home=Region.US) as pops,
+            platform(["eu1", "us1"], relay=STEADY, gateways=[way_out], home=Region.US) as pops,
             serving(tmp_path / "nsd", BASE, zone_of(pops)) as port,
             baresip(
                 tmp_path / "baresip",
