@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -31,6 +31,8 @@ _NC_WINDOW: Final = 64
 """How far behind the highest count another may arrive: requests overtake each other on UDP."""
 
 _SOURCE_BYTES: Final = 4
+_SOURCE_TAGS: Final = 4_096
+"""Sources whose part of the nonce is remembered: the same few PBXs ask again and again."""
 _ID_BYTES: Final = 14 + _SOURCE_BYTES
 _MAC_BYTES: Final = 16
 
@@ -99,6 +101,7 @@ class Challenger:
         self._nonce_seconds = nonce_seconds
         self._made = 0
         self._used = UsedNonces(tracked_nonces)
+        self._source_tags: dict[str, bytes] = {}
 
     def challenges(
         self, algorithms: Iterable[DigestAlgorithm], now: float, *, stale: bool = False, source: str = ""
@@ -167,8 +170,8 @@ class Challenger:
         made = self._made_at(credentials.nonce)
         if made is not None and not self._in_time(made[1], now):
             made = None
-        verdict = self._judge(request.method, credentials, credentials.algorithm, lookup, made, now)
-        return replace(verdict, source_proven=made is not None and made[0].endswith(self._source_tag(source)))
+        proven = made is not None and made[0].endswith(self._source_tag(source))
+        return self._judge(request.method, credentials, credentials.algorithm, lookup, made, now, proven)
 
     def answers_challenge(
         self, request: Request, source: str, now: float, header: str = "Proxy-Authorization"
@@ -196,6 +199,7 @@ class Challenger:
         lookup: Lookup,
         made: tuple[bytes, float] | None,
         now: float,
+        proven: bool,
     ) -> Verdict:
         """`made`: identity and time of the nonce; None: not ours, or no longer good."""
         stored = lookup(credentials.username, algorithm)
@@ -216,7 +220,7 @@ class Challenger:
             if hmac.compare_digest(right.encode(), given) and ha1 is not None:
                 match = index
         if match is None:
-            return self._wrong(credentials, algorithm, stored)
+            return self._wrong(credentials, algorithm, stored, proven)
         if made is None:
             return _refuse(Outcome.STALE, credentials, "The nonce has expired: answer the new challenge.")
         nonce_id, at = made
@@ -227,8 +231,15 @@ class Challenger:
                 Outcome.REPLAY,
                 credentials,
                 "The nonce was already used with this nc: count up, or answer the new challenge.",
+                proven,
             )
-        return Verdict(outcome=Outcome.OK, username=credentials.username, algorithm=algorithm, match=match)
+        return Verdict(
+            outcome=Outcome.OK,
+            username=credentials.username,
+            algorithm=algorithm,
+            match=match,
+            source_proven=proven,
+        )
 
     def _ours(
         self, lines: list[str], algorithms: Sequence[DigestAlgorithm], now: float
@@ -265,7 +276,7 @@ class Challenger:
         return -self._nonce_seconds <= now - made <= self._nonce_seconds
 
     def _wrong(
-        self, credentials: Credentials, algorithm: DigestAlgorithm, stored: Sequence[str | None]
+        self, credentials: Credentials, algorithm: DigestAlgorithm, stored: Sequence[str | None], proven: bool
     ) -> Verdict:
         name = printable(credentials.username[:80])
         if not stored:
@@ -273,21 +284,30 @@ class Challenger:
                 Outcome.UNKNOWN_USER,
                 credentials,
                 f"There is no SIP account {name!r}: use one of the access control list's, or add it.",
+                proven,
             )
         if not any(stored):
             return _refuse(
                 Outcome.WRONG_PASSWORD,
                 credentials,
                 f"SIP account {name!r} has no {algorithm} secret stored: set its password again.",
+                proven,
             )
         return _refuse(
             Outcome.WRONG_PASSWORD,
             credentials,
             f"The password of SIP account {name!r} is wrong: correct it in the PBX.",
+            proven,
         )
 
     def _source_tag(self, source: str) -> bytes:
-        return hmac.digest(self._key, b"source " + source.encode(), hashlib.sha256)[:_SOURCE_BYTES]
+        tag = self._source_tags.get(source)
+        if tag is None:
+            tag = hmac.digest(self._key, b"source " + source.encode(), hashlib.sha256)[:_SOURCE_BYTES]
+            if len(self._source_tags) >= _SOURCE_TAGS:
+                self._source_tags.clear()
+            self._source_tags[source] = tag
+        return tag
 
     def _nonce(self, now: float, source: str) -> str:
         self._made = (self._made + 1) & 0xFFFFFFFF
@@ -367,7 +387,11 @@ def _same_resource(uri: str, request: Request) -> bool:
         return False
 
 
-def _refuse(outcome: Outcome, credentials: Credentials, remedy: str) -> Verdict:
+def _refuse(outcome: Outcome, credentials: Credentials, remedy: str, proven: bool = False) -> Verdict:
     return Verdict(
-        outcome=outcome, remedy=remedy, username=credentials.username, algorithm=credentials.algorithm
+        outcome=outcome,
+        remedy=remedy,
+        username=credentials.username,
+        algorithm=credentials.algorithm,
+        source_proven=proven,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sip_config.admission import Admitted, Credential, NeedsDigest, Refused
@@ -179,7 +179,7 @@ class Gates:
                 return self._refused_media(
                     request, source, Gate.ROUTE, media, now, account, (domain, admitted)
                 )
-            route = replace(route, gateways=gateways)
+            route = SendOut(gateways=gateways)
         return Admission(
             account=account,
             domain=domain,
