@@ -8,15 +8,20 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import random
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
 import atheris
 
 # What is to be covered has to be imported here for the first time.
 with atheris.instrument_imports(include=["voice.edge.core", "voice.sip"]):
     from bench.fuzz_edge import LARGEST, Core, report
+
+_SEEDS: Final = 200
 
 
 def main() -> None:
@@ -29,15 +34,23 @@ def main() -> None:
     core = Core(options.keep)
     until = time.monotonic() + options.seconds
 
+    # Short inputs do little, and from nothing libFuzzer begins with short ones.
+    corpus = tempfile.TemporaryDirectory(prefix="trunkflow-fuzz-")
+    source = random.Random(options.seed)
+    for number in range(_SEEDS):
+        (Path(corpus.name) / str(number)).write_bytes(source.randbytes(LARGEST))
+
     def one(data: bytes) -> None:
         core.execute(data)
         if time.monotonic() >= until:
             # libFuzzer has no other end.
             status = report(core)
             sys.stdout.flush()
+            corpus.cleanup()
             os._exit(status)
 
-    atheris.Setup([sys.argv[0], f"-seed={options.seed}", f"-max_len={LARGEST}", "-verbosity=0"], one)
+    limits = ("-verbosity=0", f"-max_len={LARGEST}", f"-seed={options.seed}")
+    atheris.Setup([sys.argv[0], *limits, corpus.name], one)
     atheris.Fuzz()
 
 

@@ -78,7 +78,10 @@ class Stage:
                 ),
                 networks=("9.9.9.0/24",),
                 users={"pbx": "secret"} if digest else None,
-                gateways=(gateway(), gateway("second", CARRIER2)),
+                gateways=(
+                    gateway(),
+                    gateway("second", CARRIER2, username="trunk", password="secret"),
+                ),
                 numbers=(Number(id="answered", e164=ANSWERED, account_id=ACCOUNT, callflow_id="flow"),),
                 callflows=(FLOW,),
             ),
@@ -89,6 +92,8 @@ class Stage:
         self._agents = (
             self.world.agent(ATTACKER),
             self.world.agent(ATTACKER, 5062, transport="TCP"),
+            self.world.agent(ATTACKER, 5063, transport="TLS"),
+            self.world.agent(ATTACKER, 5064, transport="WSS"),
             self.world.agent(CARRIER),
             self.world.agent(CARRIER2),
             self._seat,

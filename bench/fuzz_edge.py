@@ -23,6 +23,7 @@ import hashlib
 import logging
 import os
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -41,6 +42,8 @@ LARGEST: Final = 400
 _WARM: Final = 100
 """Rounds before memory is compared: caches fill."""
 _MAY_GROW: Final = 8 * 2**20
+_VARIES: Final = re.compile("[0-9a-f]{8,}|[0-9]+")
+"""Of a fault's text: what says nothing of its kind."""
 
 
 class Core:
@@ -100,7 +103,7 @@ class Core:
     def _note(self, fault: Exception, stage: Stage, data: bytes) -> None:
         """Keeps one input for each kind of fault."""
         self.packets += stage.sent
-        kind = f"{type(fault).__name__}: {str(fault)[:120]}"
+        kind = _VARIES.sub("#", f"{type(fault).__name__}: {fault}")[:120]
         if kind in self.found:
             return
         self.found[kind] = data

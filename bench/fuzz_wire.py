@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import random
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 from bench import procfs
 from bench.fuzz_choices import Choices, mutated
 from bench.sip_messages import BYE, INVITE, OK
+from tests.edge.sockets import Records
 from tests.gauntlet.ground import Ground, ground
 from voice.gauntlet.aim import Aim
 from voice.gauntlet.attack import Failed
@@ -28,6 +30,7 @@ _CALL_SECONDS: Final = 20
 _GOOD_IN_TIME: Final = 4.0
 _END_SECONDS: Final = 150.0
 """The longest that transactions and half-open connections of the attack may stay."""
+_WARM_SECONDS: Final = 40.0
 _MAY_GROW: Final = 24 * 2**20
 
 
@@ -36,6 +39,8 @@ class Census:
     """What may not grow."""
 
     resident: int
+    blocks: int
+    """Of the Python heap."""
     descriptors: int
     tasks: int
     transactions: int
@@ -47,6 +52,7 @@ class Census:
         snapshot = stage.edge.snapshot()
         return cls(
             resident=procfs.resident(os.getpid()),
+            blocks=sys.getallocatedblocks(),
             descriptors=procfs.descriptors(os.getpid()),
             tasks=len(asyncio.all_tasks()),
             transactions=snapshot.server_transactions + snapshot.client_transactions,
@@ -81,8 +87,9 @@ async def fuzz_wire(seconds: float, seed: int, rate: int) -> int:
 
     asyncio.get_running_loop().set_exception_handler(escaped)
     async with ground(call_seconds=_CALL_SECONDS) as stage:
-        # Caches, code and buffers have their size after a while; only then is memory worth a look.
-        await _attack(stage, min(10.0, seconds / 4), seed + 1, rate, _Tally())
+        # Caches have their size after a while, and the heap once a refusal of each moment of 64*T1 was in it;
+        # only then is memory worth a look.
+        await _attack(stage, min(_WARM_SECONDS, seconds), seed + 1, rate, _Tally())
         await _calm(stage)
         before = Census.take(stage)
         await _attack(stage, seconds, seed, rate, tally)
@@ -101,7 +108,7 @@ async def fuzz_wire(seconds: float, seed: int, rate: int) -> int:
 
 
 async def _attack(stage: Ground, seconds: float, seed: int, rate: int, tally: _Tally) -> None:
-    good = asyncio.create_task(_call_every_second(stage.aim, tally))
+    good = asyncio.create_task(_call_every_second(stage.aim, stage.records, tally))
     fields = [Field(stage.aim, f"127.66.0.{number + 1}") for number in range(_SOURCES)]
     try:
         await _send(stage, fields, seconds, random.Random(seed), rate, tally)
@@ -159,7 +166,7 @@ async def _by_tcp(ground_: Field, data: bytes, source: random.Random) -> None:
     stream.close()
 
 
-async def _call_every_second(aim: Aim, tally: _Tally) -> None:
+async def _call_every_second(aim: Aim, records: Records, tally: _Tally) -> None:
     good = Field(replace(aim, patience=4.0), None)
     try:
         wire = good.udp()
@@ -173,6 +180,8 @@ async def _call_every_second(aim: Aim, tally: _Tally) -> None:
                 tally.calls.append(took)
                 if took > _GOOD_IN_TIME:
                     tally.found.append(f"a good call took {took:.2f} s")
+            # What the store would have by now.
+            records.all.clear()
             await asyncio.sleep(max(0.0, began + 1 - time.monotonic()))
     finally:
         good.close()

@@ -24,6 +24,7 @@ BAD_CONTACTS = (
     "<http://9.9.9.9/>",
     "<sip:[::1>",
     "nonsense",
+    "*",
     "",
 )
 

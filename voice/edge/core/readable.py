@@ -20,8 +20,9 @@ def check_readable(message: Request | Response, cseq_delta: int = 0) -> None:
     """
     headers = message.headers
     if "contact" in headers:
+        # Including the * of RFC 3261 section 20.10, which only a REGISTER may say.
         contact = message.contact
-        if contact is not None and contact.uri != "*":
+        if contact is not None:
             try:
                 parse_uri(contact.uri)
             except SipParseError as error:
