@@ -35,6 +35,7 @@ from typing import Final, Protocol
 
 from sip_config.directory import Directory
 from voice.bells import Bells
+from voice.edge.core.live_calls import longest, subjects_of
 from voice.edge.core.over_limit import OverLimit
 from voice.pool.orders import CallOrder, FirstLeg, PoolFull
 from voice.records import CallEnded, CallStatus, Event, Journal
@@ -179,7 +180,9 @@ class Dispatcher:
             await asyncio.wait(self._seating, return_when=asyncio.FIRST_COMPLETED)
         fallback = account.fallback_callflow_id
         flow = self._directory().callflow(fallback) if fallback else None
-        order = order_of(call, account.max_call_seconds, None if flow is None else flow.document)
+        order = order_of(
+            call, longest(account, subjects_of(account))[0], None if flow is None else flow.document
+        )
         task = asyncio.create_task(self._seat(call, order), name=f"seat for {call.call_id}")
         self._seating.add(task)
         task.add_done_callback(self._seating.discard)

@@ -75,6 +75,19 @@ async def test_a_call_is_relayed_to_the_home_region_and_everything_of_it_passes_
             assert us1.edge.snapshot().calls == eu1.edge.snapshot().calls == {}
 
 
+async def test_a_call_that_lasts_too_long_is_ended_through_both_edges() -> None:
+    with telephone() as pbx, telephone() as carrier:
+        way_out = gateway(host=carrier.host, port=carrier.port)
+        account = an_account(max_call_seconds=1)
+        async with platform(["us1", "eu1"], gateways=[way_out], account=account) as pops:
+            near, far, _ = await talk(pbx, carrier, pops["us1"].address, pbx.request("INVITE", PLAIN))
+            for end, dialog in ((pbx, near), (carrier, far)):
+                bye = await end.request_of("BYE")
+                assert (bye.headers.get("From"), bye.headers.get("To")) == (dialog.remote, dialog.local)
+                end.answer(bye, 200)
+            assert "longest duration" in (await pops["eu1"].records.first(CallEnded)).reason
+
+
 async def test_the_second_edge_asks_for_no_digest_and_its_own_lists_need_not_know_the_caller() -> None:
     with telephone() as pbx, telephone() as carrier:
         way_out = gateway(host=carrier.host, port=carrier.port)

@@ -15,6 +15,7 @@ from voice.api.flow_schemas import FLOW_BODY
 from voice.api.money import Purse
 from voice.api.operation import Operation
 from voice.api.paging import PARAMETERS, Page, voice_list, voice_one
+from voice.api.reach import out_of_reach
 from voice.api.readers import Misfit, choice, dialable_in, e164_in, integer, text, timestamp, url
 from voice.api.recordings import shown_recording
 from voice.api.reply import Reply
@@ -94,6 +95,10 @@ class Calls:
             document = stored["document"] if stored else None
             if stored is None:
                 body.fault("callFlowId", f"The account has no callflow `{flow_id}`.")
+        if destination and (
+            why := out_of_reach(await self._accounts.limits(request.account_id), destination)
+        ):
+            body.fault("destination", why)
         body.check()
         if not request.is_test and destination.startswith("+"):
             await self._purse.check(request.account_id, [destination])
@@ -144,6 +149,8 @@ class Calls:
             destination = dialable_in(policy.country)(request.path["destination"])
         except Misfit as misfit:
             raise Invalid.field("destination", misfit.message) from None
+        if why := out_of_reach(await self._accounts.limits(request.account_id), destination):
+            raise Invalid.field("destination", why)
         if call["ended_at"] is not None:
             raise Conflict("The call has ended.")
         await self._commanding.add_leg(call["id"], destination)

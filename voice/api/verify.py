@@ -13,6 +13,7 @@ from voice.api.faults import Code, Family, Invalid, Json, NotFound, TooManyReque
 from voice.api.fields import Fields
 from voice.api.money import Purse
 from voice.api.operation import Operation
+from voice.api.reach import out_of_reach
 from voice.api.readers import choice, e164_in, integer, text, truth, url
 from voice.api.reply import Reply
 from voice.api.request import Request
@@ -79,6 +80,8 @@ class Verifications:
         caller_id = await self._caller_id(request.account_id, originator, policy, body)
         token = new_token(length or 6)
         document = _document(template or USUAL_TEMPLATE, token, language, voice, body)
+        if number and (why := out_of_reach(await self._accounts.limits(request.account_id), number)):
+            body.fault("recipient", why)
         body.check()
         recipient = number.removeprefix("+")
         if not request.is_test:

@@ -18,6 +18,7 @@ from voice.api.fields import Fields
 from voice.api.money import Purse
 from voice.api.operation import Operation
 from voice.api.paging import PARAMETERS, USUAL_REST, Page, rest_list
+from voice.api.reach import out_of_reach
 from voice.api.readers import Misfit, choice, e164, integer, text, timestamp, url
 from voice.api.reply import Reply
 from voice.api.request import Request
@@ -91,6 +92,10 @@ class VoiceMessages:
             created_at=now,
         )
         document = _document(message, body)
+        limits = await self._accounts.limits(request.account_id)
+        for number in numbers:
+            if why := out_of_reach(limits, f"+{number}"):
+                body.fault("recipients", why)
         body.check()
         if not request.is_test:
             await self._purse.check(request.account_id, [f"+{number}" for number in numbers])

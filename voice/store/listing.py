@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Select, Table, func, or_, select, update
 
+from sip_config.call_limits import CallLimits
 from sip_config.identity_policy import IdentityPolicy
 from voice.store.database import Database
 from voice.store.schema import accounts, calls, legs, recordings
@@ -75,6 +76,14 @@ class Accounts:
             async with self._database.reading() as connection:
                 stored = (await connection.execute(query)).scalar_one()
                 return msgspec.json.decode(stored, type=IdentityPolicy)
+
+    async def limits(self, account_id: str) -> CallLimits:
+        """What it may call."""
+        query = select(accounts.c.limits).where(accounts.c.id == account_id)
+        with self._database.errors():
+            async with self._database.reading() as connection:
+                stored = (await connection.execute(query)).scalar_one()
+                return msgspec.json.decode(stored, type=CallLimits)
 
 
 class Listing:
