@@ -275,6 +275,31 @@ def test_a_challenge_is_answered_and_every_later_request_counts_on_from_there() 
     assert pbx.gets_response(200).cseq == (4, "BYE")
 
 
+def test_a_gateway_and_a_server_behind_it_may_both_challenge() -> None:
+    _, pbx, first, _ = calling(SECRET)
+    pbx.send(pbx.invite())
+    pbx.gets_response(100)
+    proxy, server = (f'Digest realm="{realm}", nonce="{realm}1", qop="auth"' for realm in ("proxy", "server"))
+    first.answer(first.gets_request("INVITE"), 407, ("Proxy-Authenticate", proxy))
+    first.gets_request("ACK")
+    second = first.gets_request("INVITE")
+    first.answer(second, 401, ("WWW-Authenticate", server))
+    first.gets_request("ACK")
+    third = first.gets_request("INVITE")
+    assert third.cseq.number == second.cseq.number + 1
+    assert third.headers.lines("Proxy-Authorization") == second.headers.lines("Proxy-Authorization")
+    assert 'realm="server"' in (third.headers.get("Authorization") or "")
+    # The same again is a refusal, unless the nonce was too old.
+    first.answer(third, 401, ("WWW-Authenticate", server + ", stale=true"))
+    first.gets_request("ACK")
+    fourth = first.gets_request("INVITE")
+    assert len(fourth.headers.lines("Authorization")) == len(fourth.headers.lines("Proxy-Authorization")) == 1
+    first.answer(fourth, 401, ("WWW-Authenticate", server + ", stale=true"))
+    first.gets_request("ACK")
+    first.gets_nothing()
+    pbx.gets_response(502)
+
+
 def test_cancel_after_a_challenge_has_the_number_of_the_second_invite() -> None:
     _, pbx, first, _ = calling(SECRET)
     carrier = Challenging(first)

@@ -90,7 +90,7 @@ class Errand:
             if credentials is not None:
                 self._challenged += 1
                 self._let_go(now)
-                self._send(client.flow, now, credentials)
+                self._send(client.flow, now, *credentials)
                 return
         self._end(response, f"{response.status} {response.reason}", now)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from voice.edge.core.branch import Branch
 from voice.edge.core.crossing import Crossing
-from voice.edge.core.gateway_auth import answered_challenge
+from voice.edge.core.gateway_auth import Fields, answered_challenge
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.orphans import new_branch, own_request, routes_to_callee, told_in
 from voice.edge.core.relay import destination
@@ -108,13 +108,14 @@ class Farewell:
 class Bye:
     """A BYE of our own; answers the challenge of a gateway that wants to know who hangs up."""
 
-    __slots__ = ("_answered", "_cseq", "_kernel", "_side")
+    __slots__ = ("_answered", "_credentials", "_cseq", "_kernel", "_side")
 
     def __init__(self, kernel: Kernel, side: _Side, now: float) -> None:
         self._kernel = kernel
         self._side = side
         self._cseq = min(side.cseq + _CSEQ_AHEAD, MAX_CSEQ - _CHALLENGES)
         self._answered = 0
+        self._credentials: Fields = ()
         destination(kernel, side.token, side.routes, self._found, _given_up, now)
 
     def transaction_over(self) -> None:
@@ -125,19 +126,20 @@ class Bye:
             return
         kernel, side = self._kernel, self._side
         gateway = kernel.gateway_sources.gateway_behind(kernel.directory(), source)
-        sent = self._request(source, new_branch())
+        sent = self._request(source, new_branch(), *self._credentials)
         credentials = gateway and answered_challenge(gateway, sent, response, self._answered)
         if credentials:
             self._answered += 1
             self._cseq += 1
-            self._send(side.token.flow if side.token.flow.host == source.host else source, now, credentials)
+            self._credentials = credentials
+            self._send(side.token.flow if side.token.flow.host == source.host else source, now)
 
     def _found(self, flows: Sequence[Flow], now: float) -> None:
         self._send(flows[0], now)
 
-    def _send(self, flow: Flow, now: float, *credentials: tuple[str, str]) -> None:
+    def _send(self, flow: Flow, now: float) -> None:
         branch = new_branch()
-        request = self._request(flow, branch, *credentials)
+        request = self._request(flow, branch, *self._credentials)
         self._kernel.layer.begin_client(request, branch, flow, now).owner = self
 
     def _request(self, flow: Flow, branch: str, *credentials: tuple[str, str]) -> Request:

@@ -307,7 +307,7 @@ class Invite:
         if credentials is None:
             return False
         branch.challenged += 1
-        self._send_by(branch, client.flow, passage.cseq_delta + 1, now, credentials)
+        self._send_by(branch, client.flow, passage.cseq_delta + 1, now, *credentials)
         return True
 
     def _answered_by(self, branch: Branch, response: Response, source: Flow, now: float) -> None:

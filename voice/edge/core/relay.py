@@ -122,7 +122,7 @@ class Relay:
             credentials = gateway and answered_challenge(gateway, client.request, response, self._challenged)
             if credentials:
                 self._challenged += 1
-                self._send(client.flow, passage.cseq_delta + 1, now, credentials)
+                self._send(client.flow, passage.cseq_delta + 1, now, *credentials)
                 return
         if not self._server.over and not self._server.answered:
             self._server.respond(passage.backward(response, source, now), now)
