@@ -98,7 +98,7 @@ class Invite:
     def transaction_over(self) -> None:
         """Lets go of the branches, which refer back, once nothing can come for any of them."""
         clients = (branch.client for branch in self._branches)
-        if self.server.over and all(client is None or client.over for client in clients):
+        if (self.server.over or self._handed_on) and all(client is None or client.over for client in clients):
             self._branches.clear()
             self._finals.clear()
 

@@ -46,7 +46,7 @@ class PopRelay:
         self._liveness = liveness
         key = kernel.settings.relay.key
         self._tokens = None if key is None else RelayTokens(key)
-        self._pending: set[Invite] = set()
+        self._pending: dict[str, Invite] = {}
         """Relayed, and not decided yet."""
         liveness.when_down = self._down
 
@@ -104,21 +104,23 @@ class PopRelay:
         """Sends the call to the first of the chosen POPs that takes it; `handle_here` when none does."""
         kernel, domain = self._kernel, let_in.domain
         assert domain is not None
+        # What the INVITE calls back must not refer to it: such a circle would wait for the cycle collector.
+        key = new_id()
         crossing = Crossing(
             request,
             source,
             kernel.door_of(source),
-            ids=ids_of(new_id()),
+            ids=ids_of(key),
             from_caller=True,
             trunk=False,
         )
 
         def ended(_final: Final, _later: float) -> None:
             # The POP that handles the call keeps its records.
-            self._pending.discard(invite)
+            self._pending.pop(key, None)
 
         def untaken(later: float) -> None:
-            self._pending.discard(invite)
+            self._pending.pop(key, None)
             if choice.here:
                 handle_here(later)
             else:
@@ -128,11 +130,11 @@ class PopRelay:
         facts = CallFacts(kind=Kind.POP, call_id="", account_id=domain.account_id, source="", untaken=untaken)
         hops = self._hops(request, source, let_in, choice, now)
         invite = Invite(kernel, server, crossing, facts, ended)
-        self._pending.add(invite)
+        self._pending[key] = invite
         invite.begin([Target(name=request.uri, hops=hops)], now)
 
     def _down(self, pop: str, now: float) -> None:
-        for invite in list(self._pending):
+        for invite in list(self._pending.values()):
             invite.pop_lost(pop, now)
 
     def no_pop(
