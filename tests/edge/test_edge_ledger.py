@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.sockets import PATIENCE_SECONDS, udp_socket
-from tests.edge.world import ACCOUNT, DOMAIN, NUMBER, SDP
+from tests.edge.world import ACCOUNT, DOMAIN, SDP
 from voice.edge.core.ledger import BYTES, CALLS, MOST_PROCESSES, Ledger, Used, day_of, key_of
 from voice.edge.ledger_file import PATIENCE_SECONDS as LOCK_SECONDS
 from voice.edge.ledger_file import LedgerFile, LedgerUnusable
@@ -233,15 +234,17 @@ class Program:
         self.name = name
         self.sock = udp_socket()
         self.sock.connect(("127.0.0.1", port))
+        self.number = 31_201_000_000 + 10_000 * ord(name)
+        """Every call goes to another number."""
         self.answers: dict[str, int] = {}
         """The first response to each call."""
 
     def invite(self, number: int) -> bytes:
         port = self.sock.getsockname()[1]
         return (
-            f"INVITE sip:{NUMBER}@{DOMAIN} SIP/2.0\r\n"
+            f"INVITE sip:{self.number + number}@{DOMAIN} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{self.name}{number};rport\r\n"
-            f"From: <sip:+31200000001@{DOMAIN}>;tag={number}\r\nTo: <sip:{NUMBER}@{DOMAIN}>\r\n"
+            f"From: <sip:+31200000001@{DOMAIN}>;tag={number}\r\nTo: <sip:any@{DOMAIN}>\r\n"
             f"Call-ID: {self.name}-{number}\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
             f"Contact: <sip:a@127.0.0.1:{port}>\r\nContent-Length: {len(SDP)}\r\n\r\n"
         ).encode() + SDP
@@ -270,13 +273,14 @@ class Program:
 
 
 @asynccontextmanager
-async def edges(path: Path, count: int, gateway_port: int) -> AsyncIterator[list[Program]]:
+async def edges(path: Path, count: int, gateway_port: int, **limits: object) -> AsyncIterator[list[Program]]:
+    account = json.dumps(limits)
     programs: list[Program] = []
     root = Path(__file__).parent.parent.parent
     try:
         for name in "abcdefgh"[:count]:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.edge.edge_program", str(path), str(PLACES), str(gateway_port),
+                sys.executable, "-m", "tests.edge.edge_program", str(path), str(gateway_port), account,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 cwd=root,
             )  # fmt: skip
@@ -333,7 +337,7 @@ async def test_four_processes_and_two_thousand_calls_at_once_pass_no_limit(path:
     watcher = LedgerFile(path, NOW)
     account = key_of("account", ACCOUNT)
     try:
-        async with edges(path, 4, carrier.port) as programs:
+        async with edges(path, 4, carrier.port, concurrent_calls=PLACES) as programs:
             await asyncio.gather(*(one.calls(0, CALLS_EACH) for one in programs))
             admitted = sum(one.admitted for one in programs)
             # Not one too many, and no call refused while there was a place.
@@ -366,4 +370,38 @@ async def test_four_processes_and_two_thousand_calls_at_once_pass_no_limit(path:
             assert watcher.ledger.row(account).places == 0
     finally:
         watcher.close()
+        await carrier.stop()
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused"),
+    [
+        ({"amount": 100}, 402),
+        ({"limits": {"daily_minutes": 100}}, 503),
+        ({"amount": 10_000, "limits": {"daily_spend": 100}}, 503),
+        ({"limits": {"new_destinations_per_hour": 100}}, 403),
+    ],
+)
+async def test_four_processes_keep_every_other_limit_together(
+    path: Path, limits: dict[str, object], refused: int
+) -> None:
+    carrier = Carrier()
+    try:
+        async with edges(path, 4, carrier.port, **limits) as programs:
+            await asyncio.gather(*(one.calls(0, 100) for one in programs))
+            assert 100 <= sum(one.admitted for one in programs) <= 100 + OVERSHOOT
+            assert {status for one in programs for status in one.answers.values()} == {100, refused}
+    finally:
+        await carrier.stop()
+
+
+async def test_four_processes_keep_a_rate_together(path: Path) -> None:
+    carrier, loop = Carrier(), asyncio.get_running_loop()
+    try:
+        async with edges(path, 4, carrier.port, calls_per_second=100) as programs:
+            began = loop.time()
+            await asyncio.gather(*(one.calls(0, CALLS_EACH) for one in programs))
+            most = 100 + 100 * (loop.time() - began) + OVERSHOOT
+            assert 100 <= sum(one.admitted for one in programs) <= most
+    finally:
         await carrier.stop()
