@@ -20,7 +20,6 @@ from voice.edge.core.tariff import Funds, Tariff
 from voice.edge.ledger_file import LedgerFile
 from voice.edge.server import Edge, SteadyClock
 
-
 GENEROUS = {"calls_per_second": 10_000, "concurrent_calls": 10_000}
 
 
