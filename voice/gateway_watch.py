@@ -71,6 +71,7 @@ def state_of(view: GatewayView) -> State:
     return {
         "available": health.available,
         "calls": view.calls,
+        "addresses": view.addresses,
         "failures": health.failures,
         "reason": health.reason,
         "since": health.since,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from voice.gateway_watch import state_of
+
 
 class LiveState(Protocol):
     """The node that the API runs in."""
@@ -34,7 +36,9 @@ class NodeState:
         self._pool = pool
 
     def snapshot(self) -> Mapping[str, Mapping[str, Any]]:
-        edge = asdict(self._edge.snapshot())
+        seen = self._edge.snapshot()
+        edge = asdict(seen)
+        edge["gateways"] = {gateway_id: state_of(view) for gateway_id, view in seen.gateways.items()}
         return {
             "edge": {_camel(name): _entries(value) for name, value in edge.items()},
             "pool": {"runningCalls": self._pool.running_calls},

@@ -194,6 +194,7 @@ def state(**more: Any) -> State:
     return {
         "available": True,
         "calls": 3,
+        "addresses": 0,
         "failures": 0,
         "reason": None,
         "since": None,

@@ -13,6 +13,7 @@ from tests.e2e.flows import flow, hangup, pause
 from tests.e2e.node import NUMBER, account, gateway
 from tests.notes import PATIENCE_SECONDS
 from tests.phone import phone
+from voice.live import NodeState
 from voice.records import CallStarted, Event
 from voice.sip.message import Request, parse_message
 from voice.sip.respond import make_response
@@ -74,6 +75,9 @@ async def test_a_carrier_that_knows_us_by_our_registration_brings_a_call(node: M
                 state = await registered_state(database)
                 assert state["available"]
                 assert state["registration"]["problem"] is None
+                assert state["addresses"] == 1
+            (live,) = NodeState(here.node.edge, here.node.pool).snapshot()["edge"]["gateways"].values()
+            assert live["registration"] == state["registration"]
             async with phone(
                 "call", contact.uri, "--identity", "sip:+31612345678@carrier", "--proxy", here.door()
             ) as caller:

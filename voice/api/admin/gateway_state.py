@@ -23,6 +23,9 @@ STATES: Final = shapes.described(
                 "at": shapes.TIME,
                 "available": shapes.described(shapes.TRUTH, "False: it is tried after all others."),
                 "calls": shapes.WHOLE,
+                "addresses": shapes.described(
+                    shapes.WHOLE, "From how many it may call because of its name or its registration."
+                ),
                 "failures": shapes.described(shapes.WHOLE, "Of calls and OPTIONS, in a row."),
                 "reason": shapes.described(shapes.maybe(shapes.TEXT), "What failed last."),
                 "since": shapes.described(_MAYBE_TIME, "When `available` changed."),
