@@ -15,6 +15,7 @@ from sip_config.model import (
     Account,
     Acl,
     AclId,
+    Callflow,
     Domain,
     DomainId,
     Gateway,
@@ -54,6 +55,8 @@ def configuration(
     networks: Sequence[str] = ("127.0.0.1/32",),
     users: dict[str, str] | None = None,
     account: Account | None = None,
+    callflows: Sequence[Callflow] = (),
+    callflow_id: str | None = None,
 ) -> Directory:
     """What the edge of the POP `own` knows; `addresses`: POP -> ``host:port``."""
     acl = Acl(
@@ -66,7 +69,14 @@ def configuration(
             for name, password in (users or {}).items()
         ),
     )
-    domain = Domain(id=DomainId("d"), account_id=ACCOUNT, label="acme", acl_ids=(acl.id,), home_region=home)
+    domain = Domain(
+        id=DomainId("d"),
+        account_id=ACCOUNT,
+        label="acme",
+        acl_ids=(acl.id,),
+        home_region=home,
+        callflow_id=callflow_id,
+    )
     return Directory(
         base_domain=BASE,
         pop=own,
@@ -74,6 +84,7 @@ def configuration(
         acls=(acl,),
         domains=(domain,),
         gateways=gateways,
+        callflows=callflows,
         pops=[Pop(name=name, region=REGIONS[name], address=address) for name, address in addresses.items()],
     )
 

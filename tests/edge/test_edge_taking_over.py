@@ -10,6 +10,7 @@ from tests.edge.world import (
     BASE,
     CARRIER,
     EDGE,
+    FLOW,
     NUMBER,
     SDP,
     Agent,
@@ -168,6 +169,30 @@ def test_an_edge_that_is_being_stopped_sends_it_elsewhere(world: World) -> None:
     pop.send(pop.request("OPTIONS", f"sip:{EDGE}"))
     pop.gets_response(503)
     assert refused(world).cause == "draining"
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_full_pool_sends_it_elsewhere(full: bool) -> None:
+    config = configuration(
+        "eu1",
+        {"eu1": f"{EDGE}:5060", "us1": f"{US1}:5060"},
+        networks=["9.9.9.9/32"],
+        users={"pbx": "secret"},
+        callflows=[FLOW],
+        callflow_id="flow",
+    )
+    world = World(config, relay=PopRelay(key=KEY, interval_seconds=1_000.0))
+    world.proxy.liveness.begin(world.now)
+    world.pool.full = full
+    pop = world.agent(US1)
+    pop.send(relayed(world, pop))
+    pop.gets_response(100)
+    if full:
+        assert pop.gets_response(503).headers.get("Retry-After") == ELSEWHERE
+        assert (refused(world).cause, refused(world).source_address) == ("pool-full", f"{CALLER}:5070")
+    else:
+        assert world.pool.orders[0].domain == "acme"
+        pop.gets_nothing()
 
 
 def test_home_regions_are_tried_in_turn_and_calls_spread_over_them() -> None:
