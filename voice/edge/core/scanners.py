@@ -36,8 +36,6 @@ def caught(kernel: Kernel, request: Request, source: Flow, now: float) -> bool:
     """Whether the request is a scanner's; then its source is banned by now, if the rules say so."""
     if not kernel.settings.bans.enabled or kernel.is_known(source.host, now):
         return False
-    if not kernel.settings.bans.enabled or kernel.is_known(source.host, now):
-        return False
     get = request.headers.get
     if not any(_NAMES.search(get(name) or "") for name in _WHERE):
         return False
