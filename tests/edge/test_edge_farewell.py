@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from sip_config.call_limits import CallLimits
-from tests.edge.world import CARRIER, PBX, SDP, Agent, World, an_account, directory, established, gateway
+from tests.edge.world import (
+    CARRIER,
+    NUMBER,
+    PBX,
+    SDP,
+    Agent,
+    World,
+    an_account,
+    directory,
+    established,
+    gateway,
+)
 from voice.edge.core.proxy import Proxy
 from voice.records import CallEnded, CallStarted, CallStatus, LegChanged, LegStatus
 
@@ -160,3 +171,29 @@ def test_a_call_that_has_ended_by_itself_gets_no_bye(world: World, pbx: Agent, c
     pbx.gets_nothing()
     carrier.gets_nothing()
     assert len(world.said(CallEnded)) == 1
+
+
+def test_a_caller_that_leaves_no_traces_hears_of_its_own_call(
+    world: World, pbx: Agent, carrier: Agent
+) -> None:
+    hiding = pbx.invite(NUMBER, ("Privacy", "header;user"), from_="<sip:x@anonymous.invalid>;tag=a")
+    caller, callee = established(pbx, carrier, hiding)
+    assert caller.call_id != callee.call_id
+    world.wait(60.2)
+    for agent, dialog in ((pbx, caller), (carrier, callee)):
+        bye = agent.gets_request("BYE")
+        assert bye.call_id == dialog.call_id
+        assert (bye.headers.get("From"), bye.headers.get("To")) == (dialog.remote, dialog.local)
+
+
+def test_behind_other_proxies_the_bye_follows_their_routes(world: World, pbx: Agent, carrier: Agent) -> None:
+    near = world.agent("9.9.9.7")
+    invite = pbx.invite(NUMBER, ("Record-Route", "<sip:9.9.9.7;lr>"))
+    pbx.send(invite)
+    arrived = carrier.gets_request("INVITE")
+    routes = ("Record-Route", f"<sip:1.1.1.7;lr>, {arrived.headers.get('Record-Route')}")
+    carrier.answer(arrived, 200, routes, body=SDP)
+    far = world.agent("1.1.1.7")
+    world.wait(60.2)
+    assert [route.uri for route in near.gets_request("BYE").routes] == ["sip:9.9.9.7;lr"]
+    assert [route.uri for route in far.gets_request("BYE").routes][:1] == ["sip:1.1.1.7;lr"]

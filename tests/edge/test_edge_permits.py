@@ -17,6 +17,7 @@ from tests.edge.world import (
     World,
     an_account,
     directory,
+    established,
     gateway,
 )
 from voice.edge.core.tariff import Funds, Tariff
@@ -215,3 +216,22 @@ def test_new_destinations_count_whoever_dials_them() -> None:
     assert node.causes() == ["account-new-destinations"]
     node.dials("+31201111111")
     node.carrier.gets_request("INVITE")
+
+
+@pytest.mark.parametrize(
+    "target", [f"<sip:{PREMIUM}@{CARRIER}>", f"sip:{PREMIUM}@anywhere.example", f"<tel:{PREMIUM}>"]
+)
+def test_a_caller_does_not_refer_a_gateway_to_a_number_that_it_may_not_call(target: str) -> None:
+    world = World(directory(account=an_account(limits=NO_PREMIUM), gateways=[gateway()]))
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    caller, callee = established(pbx, carrier)
+    caller.send("REFER", ("Refer-To", target))
+    pbx.gets_response(403)
+    carrier.gets_nothing()
+    assert [refusal.cause for refusal in world.said(Refusal)] == ["account-destination-kind"]
+    caller.send("REFER", ("Refer-To", f"<sip:{NUMBER}@{CARRIER}>"))
+    carrier.answer(carrier.gets_request("REFER"), 202)
+    pbx.gets_response(202)
+    # Where the callee sends the caller, the caller's own call goes by the gates.
+    callee.send("REFER", ("Refer-To", target))
+    pbx.gets_request("REFER")

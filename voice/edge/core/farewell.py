@@ -76,13 +76,10 @@ class Farewell:
         )
         target = crossing.contact or crossing.from_.uri
         flow, named = kernel.peers.way_to(target, crossing.source, crossing.up, behind_nat=crossing.nat)
-        to = answer.headers.get("To") or ""
-        if passage.shown is not None and crossing.to.tag is None:
-            to = f"{crossing.to_text};tag={answer.to.tag}"
         self._caller = _Side(
             _leading_to(target, flow, named, from_caller=False),
             crossing.record_routes,
-            to,
+            f"{crossing.to_text};tag={answer.to.tag}",
             crossing.from_text,
             crossing.sip_call_id,
             0,

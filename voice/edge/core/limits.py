@@ -106,6 +106,10 @@ class Limits:
                 self._hold(call, destination)
         return over
 
+    def denied(self, call: LiveCall, number: str) -> OverLimit | None:
+        """What the rules for destinations say against a number."""
+        return _denied(call.subjects, number)
+
     def release(self, call_id: str, now: float) -> LiveCall | None:
         """Gives the places of a call back; None: it was ended before, or began before a restart."""
         call = self._calls.pop(call_id, None)

@@ -33,6 +33,7 @@ from voice.edge.core.pop_relay import PopRelay, Relayed, not_taken_over
 from voice.edge.core.pops import HERE, Choice
 from voice.edge.core.private_headers import consume_credentials, drop_our_headers
 from voice.edge.core.readable import check_readable, unreadable_answer
+from voice.edge.core.referrals import refused_referral
 from voice.edge.core.relay import Relay, check_dialog, relay_ack
 from voice.edge.core.relay_token import NotRelayed
 from voice.edge.core.routeset import NotSealed, routes_beyond
@@ -357,6 +358,10 @@ class Proxy:
         )
         if media is not None:
             self._answers.refuse(request, source, media.verdict(Gate.MEDIA), now)
+            return
+        refused = refused_referral(kernel, token, request) if request.method == "REFER" else None
+        if refused is not None:
+            self._answers.refuse(request, source, refused, now)
             return
         self.calls.saw(token, request, source)
         consume_credentials(request, kernel.settings.base_domain)
