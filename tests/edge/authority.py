@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
@@ -47,9 +48,9 @@ class Authority:
         )
         self.file.write_bytes(built.public_bytes(Encoding.PEM))
 
-    def issue(self, file: str, *names: str, days: int = 30) -> Path:
+    def issue(self, file: str, *names: str, days: int = 30, rsa: bool = False) -> Path:
         """A certificate for host names, addresses and SIP URIs, with its key, in one file."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = generate_private_key(65_537, 2_048) if rsa else ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
         built = (
             self._builder(subject, key, days)
@@ -79,7 +80,7 @@ class Authority:
         return TlsSettings(certificate=certificate, gateway_authorities=self.file, **more)  # type: ignore[arg-type]
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int = 30
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey | RSAPrivateKey, days: int = 30
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (

@@ -24,11 +24,11 @@ from voice.edge.core.errand import Errand
 from voice.edge.core.farewell import Bye
 from voice.edge.core.gates import Gates, LetIn
 from voice.edge.core.invite import Invite
-from voice.edge.core.keepalives import kept_alive
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.ledger import Ledger
 from voice.edge.core.liveness import Liveness, Probe
 from voice.edge.core.media_gate import change_refused
+from voice.edge.core.nat_keepalives import kept_alive
 from voice.edge.core.pop_relay import PopRelay, Relayed, not_taken_over
 from voice.edge.core.pops import HERE, Choice
 from voice.edge.core.private_headers import consume_credentials, drop_our_headers
