@@ -1,7 +1,7 @@
 """How many TLS handshakes are done, at once and in a second: they cost the most that a stranger can ask for.
 
-One takes about a millisecond of a core, what three or four calls take.  Who is known, by the configuration or by a
-password proven lately, waits for nobody else.
+One takes about a millisecond of a core, what three or four calls take.  Who is known, by the configuration
+or by a password proven lately, waits for nobody else.
 """
 
 from __future__ import annotations
