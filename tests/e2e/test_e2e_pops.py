@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
+
+import aiohttp
 
 from tests.audio import listen, read_wav, tone_seconds
 from tests.e2e.conftest import Voices
 from tests.e2e.ears import CLEAR
 from tests.e2e.flows import flow, record, say
-from tests.e2e.node import account, free_port, platform, settings_text, trunkflow_json
+from tests.e2e.node import Platform, account, free_port, platform, settings_text, trunkflow_json
 from tests.notes import PATIENCE_SECONDS
 from voice.records import CallStarted
 
@@ -20,6 +23,18 @@ def settings(pop: str, port: int) -> str:
     """Of a node that is in a POP, at a port of its own."""
     text = settings_text(udp=port, tcp=port).replace("[node]\n", f'[node]\npop = "{pop}"\n', 1)
     return f"{text}\n{KEY}"
+
+
+async def asked(node: Platform, path: str) -> Any:
+    """What the operator is answered."""
+    key = await node.key(None)
+    headers = {"Authorization": f"AccessKey {key}"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(node.api_url + path, headers=headers) as answer,
+    ):
+        assert answer.status == 200
+        return await answer.json()
 
 
 async def test_a_call_is_answered_by_the_home_region_of_its_domain(tmp_path: Path, voices: Voices) -> None:
@@ -53,6 +68,12 @@ async def test_a_call_is_answered_by_the_home_region_of_its_domain(tmp_path: Pat
                 if states["eu1"] == "alive":
                     break
         assert states["us1"] == "here"
+        listed = await asked(away, "/sip/pops")
+        assert {pop["name"]: pop["state"] for pop in listed["items"]} == {"eu1": "alive", "us1": "here"}
+        live = await asked(away, "/sip/live")
+        shown = {pop["name"]: pop for pop in live["node"]["edge"]["pops"]}
+        assert shown["eu1"]["taken"] == 1
+        assert shown["eu1"]["roundTripMs"] > 0
     assert (started.domain, started.sip_account) == ("acme", "pbx")
     assert started.source_address is not None
     assert started.source_address.partition(":")[2] != str(ports["us1"]), (
