@@ -272,10 +272,15 @@ class _Current:
 
 
 async def _directory(config: ConfigStore, settings: Settings) -> Directory:
-    directory = await config.directory(base_domain=settings.base_domain, pop=settings.pop)
-    if directory.is_large:
-        # Else each full collection stops the edge for half a second to look at a million networks.
-        gc.freeze()
+    # Else collections stop the edge, while it goes on beside this and ever after, for half a second each, to
+    # look at a million networks.
+    gc.disable()
+    try:
+        directory = await config.directory(base_domain=settings.base_domain, pop=settings.pop)
+        if directory.is_large:
+            gc.freeze()
+    finally:
+        gc.enable()
     return directory
 
 
