@@ -593,6 +593,21 @@ async def test_connections_of_all_sources_are_bounded_on_record() -> None:
             writer.close()
 
 
+async def test_a_quiet_connection_is_closed_and_told(authority: Authority) -> None:
+    chosen = settings(
+        tls=authority.settings(authority.issue("edge.pem", DOMAIN)), streams=StreamLimits(idle_seconds=0.3)
+    )
+    async with (
+        running(LOOPBACK, chosen) as (edge, _),
+        connected(address(edge, "TLS"), authority.client(), DOMAIN) as (reader, writer),
+    ):
+        writer.write(options("TLS"))
+        assert await status(reader) == 200
+        # Its end was said within TLS: a connection that was cut off would raise.
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await reader.read() == b""
+
+
 async def test_a_byte_now_and_then_does_not_hold_a_connection() -> None:
     limits = StreamLimits(first_message_seconds=0.3)
     async with running(LOOPBACK, settings(streams=limits)) as (edge, _):

@@ -226,8 +226,8 @@ async def test_a_quiet_browser_stays_as_long_as_it_answers_pings(authority: Auth
             for _ in range(3):
                 assert await reader.readexactly(2) == b"\x89\x00"
                 writer.write(frame(0x8A, b""))
-            # Answers no more.
-            assert await closed(reader) == b"\x89\x00"
+            # Answers no more: is told that the connection ends.
+            assert await closed(reader) == b"\x89\x00\x88\x02\x03\xe8"
         writer.close()
 
 

@@ -230,6 +230,10 @@ class Connection(asyncio.Protocol):
             self._tls.finish()
             self._write(b"")
         self._transport.close()
+        # Whoever does not read what was sent is not waited for.
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = self._loop.call_later(self._keeper.limits.handshake_seconds, self.abort)
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -327,7 +331,10 @@ class Connection(asyncio.Protocol):
             if self.shaking and not self.outgoing:
                 self.problem = "the handshake took too long"
                 self._keeper.user.stream_refused(self.flow, TOO_SLOW_HANDSHAKE, "")
-            self.abort()
+            if self._understood:
+                self.close()
+            else:
+                self.abort()
             return
         if not self._pinged and patience == limits.idle_seconds and left < patience / 2:
             self._pinged = True
