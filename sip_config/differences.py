@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import Final
 
+from sip_config.call_limits import MILLIONTHS
 from sip_config.configuration import Configuration, Entry, id_of, names_by_id
 from sip_config.model import Acl
 
@@ -33,6 +34,7 @@ class Change:
 
 
 _IDENTITY: Final = {"id", "account_id"}
+_IN_MILLIONTHS: Final = frozenset({"daily_spend"})
 _UNSHOWN: Final = {"password", "document", "sha256"}
 """Secret, or too long to show: only that they changed is said."""
 _DERIVED: Final = {"path", "size", "created_at", "updated_at"}
@@ -82,7 +84,7 @@ def _details(old: Entry, new: Entry, names: Mapping[str, str]) -> Iterator[str]:
                 old_part, new_part = getattr(before, part.name), getattr(after, part.name)
                 if old_part != new_part:
                     name = part.name.replace("_", " ")
-                    yield f"{label}, {name}: {_shown(old_part, names)} -> {_shown(new_part, names)}"
+                    yield f"{label}, {name}: {_part_change(part.name, old_part, new_part, names)}"
         elif isinstance(after, tuple):
             yield f"{label}: {_tuple_change(_shown_all(before, names), _shown_all(after, names))}"
         else:
@@ -102,6 +104,14 @@ def _sip_account_details(old: Acl, new: Acl) -> Iterator[str]:
             yield f"sip account {username}: password changed"
         elif user.limits != before[username].limits:
             yield f"sip account {username}: limits changed"
+
+
+def _part_change(name: str, before: object, after: object, names: Mapping[str, str]) -> str:
+    if isinstance(before, tuple) and isinstance(after, tuple):
+        return _tuple_change(_shown_all(before, names), _shown_all(after, names))
+    if name in _IN_MILLIONTHS:
+        before, after = (one / MILLIONTHS if isinstance(one, int) else one for one in (before, after))
+    return f"{_shown(before, names)} -> {_shown(after, names)}"
 
 
 def _tuple_change(before: list[str], after: list[str]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sip_config.call_limits import UNLIMITED, CallLimits, NumberKind
+from sip_config.declaration import read_declaration
 from sip_config.declared_limits import read_limits
+from sip_config.differences import differences
 from sip_config.faults import ConfigurationFaults
 from sip_config.reading import FaultList, Section
 from sip_config.toml_source import read_toml
@@ -139,3 +142,24 @@ async def test_what_the_api_cannot_use_is_named(api: World, limits: dict[str, An
 async def test_an_account_does_not_change_its_own(api: World) -> None:
     answer = await api.ask("PUT", f"/accounts/{ACME}", {"limits": None})
     assert answer.status == 401
+
+
+def test_what_a_file_changes_is_told_in_its_own_words(tmp_path: Path) -> None:
+    before, after = (
+        read_declaration(
+            Section(read_toml(text, "f.toml"), FaultList()),
+            base_domain="sip.example.com",
+            folder=tmp_path,
+            canonical=lambda document: document.decode(),
+        ).configuration
+        for text in (
+            "[accounts.acme.limits]\ndenied_countries = ['CU']\n",
+            "[accounts.acme.limits]\ndenied_kinds = ['premium']\ndaily_spend = 12.5\n",
+        )
+    )
+    (change,) = differences(before, after)
+    assert change.details == (
+        "limits, denied kinds: +premium",
+        "limits, denied countries: -CU",
+        "limits, daily spend: none -> 12.5",
+    )
