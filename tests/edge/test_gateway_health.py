@@ -49,6 +49,7 @@ def asked_first(world: World, pbx: Agent, one: Agent, two: Agent, status: int | 
                 agent.answer(asked[0], status)
             else:
                 world.wait(3.1)
+                agent.inbox.clear()  # the same INVITE again
     refused = next(message for message in pbx.inbox if message.cseq.method == "INVITE" and message.to.tag)
     assert not isinstance(refused, Request)
     pbx.send(ack_of_failure(invite, refused))
