@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from voice.bells import Bells
-from voice.commands import Command, Kind, Outcome, done, gone, refused
+from voice.commands import HUNG_UP, Command, Kind, Outcome, done, gone, refused
 from voice.records import CallStatus
 from voice.store.commands import WITHIN_SECONDS, Commands, Given
 from voice.store.errors import StoreError
@@ -25,7 +25,6 @@ LOOK_SECONDS: Final = 0.25
 FAULT_SECONDS: Final = 1.0
 TIDY_SECONDS: Final = 600.0
 
-HUNG_UP: Final = "The call was ended by the API."
 CANCELLED: Final = "The call was ended by the API before it was placed."
 
 
@@ -121,7 +120,9 @@ class CommandWorker:
 
     async def _without_process(self, command: Command) -> Outcome | None:
         """What becomes of a command for a call that no process here has; None: somebody else may know."""
-        if command.kind is Kind.HANGUP and self._trunk_calls.hang_up(command.call_id, HUNG_UP):
+        if command.kind is Kind.HANGUP and self._trunk_calls.hang_up(
+            command.call_id, command.body or HUNG_UP
+        ):
             return done("The call is being ended.")
         if self._trunk_calls.is_trunk_call(command.call_id):
             return refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Kind(StrEnum):
@@ -25,9 +26,12 @@ class Result(StrEnum):
     """The call is over, or nobody answered for it in time."""
 
 
+HUNG_UP: Final = "The call was ended by the API."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What a call is to do.  `leg_id` for those about a leg."""
+    """What a call is to do.  `leg_id` for those about a leg; `body` of a HANGUP: why, if not `HUNG_UP`."""
 
     kind: Kind
     call_id: str

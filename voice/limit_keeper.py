@@ -13,9 +13,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from typing import Final, Protocol
 
 from sip_config.directory import Directory
+from voice.commands import Command, Kind, Outcome
 from voice.edge.core.ledger import Used, day_of
 from voice.edge.core.tariff import Funds, Tariff
 from voice.edge.ledger_file import LedgerFile
@@ -30,29 +32,48 @@ PRESENCE_SECONDS: Final = 10.0
 """How often a machine says that it is there."""
 REMEMBERED_SECONDS: Final = 90 * 86_400.0
 """What was called earlier is new again, when the memory of a machine is filled."""
+END_SECONDS: Final = 5.0
+"""For a call process to say that it ends a call; then it is asked again."""
 _OVERLAP_SECONDS: Final = 30.0
 """Records of calls come late, and clocks differ."""
 _FILLED: Final = "filled"
 
 
-class LimitKeeper:
-    """Of one node.  Run `run` in a task; `refresh` has to be done once before calls are taken.
+class Calls(Protocol):
+    """The edge, as its limits see it."""
 
-    `set_tariff` gives the edge what calls cost.
-    """
+    def set_tariff(self, tariff: Tariff) -> None: ...
+
+    def beyond_their_day(self) -> list[tuple[str, str]]: ...
+
+    def hang_up(self, call_id: str, reason: str) -> bool: ...
+
+
+class Processes(Protocol):
+    """The pool, as limits see it."""
+
+    async def command(self, command: Command) -> Outcome | None: ...
+
+
+class LimitKeeper:
+    """Of one node.  Run `run` in a task; `refresh` has to be done once before calls are taken."""
 
     def __init__(
         self,
         file: LedgerFile,
         database: Database,
         directory: Callable[[], Directory],
-        set_tariff: Callable[[Tariff], None],
+        calls: Calls,
+        processes: Processes,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._file = file
         self._usage = LimitUsage(database, file.identity)
         self._directory = directory
-        self._set_tariff = set_tariff
+        self._calls = calls
+        self._processes = processes
+        self._ending: dict[str, asyncio.Task[None]] = {}
+        self._without_lock = 0
         self._clock = clock
         self._tariff = Tariff()
         self._rates_version = ""
@@ -65,14 +86,41 @@ class LimitKeeper:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            for process in self._file.tidy():
-                log.warning("edge %d of this machine is gone: its calls count no more", process)
-            try:
-                await self.refresh()
-            except StoreError as fault:
-                log.warning("limits go on with what was known before: %s", fault)
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                self._look_around()
+                self.end_calls()
+                try:
+                    await self.refresh()
+                except StoreError as fault:
+                    log.warning("limits go on with what was known before: %s", fault)
+        finally:
+            for task in self._ending.values():
+                task.cancel()
+            await asyncio.gather(*self._ending.values(), return_exceptions=True)
+
+    def _look_around(self) -> None:
+        for process in self._file.tidy():
+            log.warning("edge %d of this machine is gone: its calls count no more", process)
+        without = self._file.waits_given_up
+        if without > self._without_lock:
+            log.warning("%d calls were decided on without the lock", without - self._without_lock)
+            self._without_lock = without
+
+    def end_calls(self) -> None:
+        """Ends the calls that have used up a limit of the day."""
+        for call_id, why in self._calls.beyond_their_day():
+            if call_id not in self._ending and not self._calls.hang_up(call_id, why):
+                task = asyncio.create_task(self._end(call_id, why), name=f"end of {call_id}")
+                self._ending[call_id] = task
+                task.add_done_callback(lambda _, ended=call_id: self._ending.pop(ended))  # type: ignore[misc]
+
+    async def _end(self, call_id: str, why: str) -> None:
+        command = Command(kind=Kind.HANGUP, call_id=call_id, body=why)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await self._processes.command(command)
 
     async def refresh(self) -> None:
         """Looks once.  Raises StoreError."""
@@ -87,7 +135,7 @@ class LimitKeeper:
             self._tariff = Tariff(found.rates)
             self._rates_version = found.version
         prepaid = {account: Funds(*funds) for account, funds in found.prepaid.items()}
-        self._set_tariff(self._tariff.with_prepaid(prepaid))
+        self._calls.set_tariff(self._tariff.with_prepaid(prepaid))
 
     async def _learn_destinations(self) -> None:
         """Whom an account called is new to none of the machines, and was known before there was a limit."""

@@ -167,7 +167,7 @@ async def _start(settings: Settings, watch: Callable[[Record], None] | None, sta
     clock = SteadyClock()
     ledger = _ledger(settings, clock(), stack)
     edge = Edge(await edge_settings(settings, database, node), current.get, pool, told, clock, ledger.ledger)
-    limits = LimitKeeper(ledger, database, current.get, edge.set_tariff)
+    limits = LimitKeeper(ledger, database, current.get, edge, pool)
     await limits.refresh()
     # Undone in reverse: the pool says its BYEs through the edge, so the edge goes after it.
     stack.push_async_callback(edge.stop)

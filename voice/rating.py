@@ -15,6 +15,7 @@ from voice.store.money import Money
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
+SPENT: Final = "The account has spent its balance."
 
 
 class Rating:
@@ -38,5 +39,8 @@ class Rating:
     async def _end_what_cannot_be_paid(self) -> None:
         for account_id, call_ids in await self._money.spending(self._clock()):
             log.info("account %s has spent its balance: %d calls are ended", account_id, len(call_ids))
-            endings = (self._commands.ask(Command(call_id=call_id, kind=Kind.HANGUP)) for call_id in call_ids)
+            endings = (
+                self._commands.ask(Command(call_id=call_id, kind=Kind.HANGUP, body=SPENT))
+                for call_id in call_ids
+            )
             await asyncio.gather(*endings)

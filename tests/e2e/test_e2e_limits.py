@@ -7,10 +7,16 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tests.e2e.conftest import MakePlatform
-from tests.e2e.node import Platform, account, gateway
+from tests.e2e.flows import flow, say, transfer
+from tests.e2e.node import NUMBER, Platform, account, gateway
 from tests.notes import PATIENCE_SECONDS
 from tests.phone import phone
+from voice.edge.core.ledger import Used, day_of, key_of
+from voice.edge.ledger_file import LedgerFile
+from voice.node_settings import limits_file
 from voice.records import CallStatus, Refusal
 from voice.store.database import Database
 from voice.store.money import Balance, Money, Payment, Rate
@@ -100,4 +106,37 @@ async def test_a_trunk_call_ends_when_the_balance_is_spent(node: MakePlatform) -
             assert await caller.ended() == 200
         assert await callee.ended() == 200
         ended = await here.ended()
-    assert ended.reason == "The call was ended by the API."
+    assert ended.reason == "The account has spent its balance."
+
+
+@pytest.mark.parametrize("by_callflow", [False, True])
+async def test_a_call_ends_when_the_minutes_of_its_day_are_used_up(
+    node: MakePlatform, by_callflow: bool
+) -> None:
+    steps = flow(transfer(SALES), say()) if by_callflow else None
+    limits = "[accounts.acme.limits]\ndaily_minutes = 30"
+    async with (
+        phone("answer", "--status", "200") as callee,
+        node(account(flow=steps, also=limits) + gateway("carrier", await callee.address())) as here,
+    ):
+        async with here.pbx(number=NUMBER if by_callflow else SALES) as caller:
+            await callee.event("state", status=200)
+            await caller.event("state", status=200)
+            use_up(here, minutes=30)
+            assert await caller.ended() == 200
+        assert await callee.ended() == 200
+        ended = await here.ended()
+    assert ended.status is CallStatus.ENDED
+    assert ended.reason == "A limit ended the call: account acme: 30 minutes a day."
+
+
+def use_up(here: Platform, minutes: int) -> None:
+    """Another edge of the machine has talked for so long today, on calls that have ended."""
+    now = time.time()
+    edge = LedgerFile(limits_file(here.settings), now)
+    try:
+        with edge.ledger.lock:
+            row = edge.ledger.row(key_of("account", account_of(here)))
+            row.spend(Used(60.0 * minutes, 0.0), day_of(now))
+    finally:
+        edge.close()

@@ -223,14 +223,20 @@ def test_spend_of_a_day() -> None:
     trunk.may_call()
 
 
-def test_a_call_ends_when_its_day_is_used_up() -> None:
+def test_a_call_that_goes_on_is_told_when_its_day_is_used_up() -> None:
     trunk = Trunk(CallLimits(daily_minutes=2))
     trunk.begins()
+    calls = trunk.world.proxy.calls
     trunk.world.wait(119)
-    trunk.pbx.gets_nothing()
-    trunk.world.wait(3)
+    assert calls.beyond_their_day(trunk.world.now) == []
+    trunk.world.wait(2)
+    [(call_id, why)] = calls.beyond_their_day(trunk.world.now)
+    assert why == "A limit ended the call: account acme: 2 minutes a day."
+    assert calls.hang_up(call_id, why, trunk.world.now)
+    trunk.world.deliver()
     trunk.pbx.gets_request("BYE")
     trunk.carrier.gets_request("BYE")
+    assert calls.beyond_their_day(trunk.world.now) == []
 
 
 def test_a_prepaid_account_has_the_first_minute_of_each_call_that_it_begins() -> None:

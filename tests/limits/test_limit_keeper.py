@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +14,8 @@ from sqlalchemy import insert
 from sip_config.call_limits import CallLimits
 from sip_config.directory import Directory
 from tests.edge.world import ACCOUNT, an_account, directory
+from tests.notes import PATIENCE_SECONDS
+from voice.commands import Command, Kind, Outcome
 from voice.edge.core.limits import Limits
 from voice.edge.core.live_calls import LiveCall
 from voice.edge.core.tariff import Funds, Tariff
@@ -43,11 +46,29 @@ class Machine:
         self.limits = Limits(self.file.ledger)
         self.config = config
         self.keeper = LimitKeeper(
-            self.file, database, lambda: self.config, self._set_tariff, clock=lambda: self.now
+            self.file, database, lambda: self.config, self, self, clock=lambda: self.now
         )
+        self.beyond: list[tuple[str, str]] = []
+        self.ended: list[Command | str] = []
+        self.moved = asyncio.Event()
 
-    def _set_tariff(self, tariff: Tariff) -> None:
+    # -- the edge and the pool, as the keeper sees them ------------------------------------------
+
+    def set_tariff(self, tariff: Tariff) -> None:
         self.limits.tariff = tariff
+
+    def beyond_their_day(self) -> list[tuple[str, str]]:
+        return self.beyond
+
+    def hang_up(self, call_id: str, reason: str) -> bool:
+        if call_id == "trunk":
+            self.ended.append(call_id)
+        return call_id == "trunk"
+
+    async def command(self, command: Command) -> Outcome | None:
+        self.ended.append(command)
+        self.moved.set()
+        return None
 
     def begins(self, dialled: str | None = None) -> str:
         """The cause for which a call is refused; empty: it has a place."""
@@ -167,6 +188,16 @@ async def test_rates_and_prepaid_balances_reach_the_edge_when_they_change(
     await money.set_balance(ACCOUNT, Balance(amount=0, payment=Payment.POSTPAID))
     await look(one)
     assert one.begins(NUMBER) == ""
+
+
+async def test_calls_beyond_their_day_are_ended_by_the_edge_or_their_process(machines: list[Machine]) -> None:
+    one, *_ = machines
+    one.beyond = [("trunk", "Enough."), ("flow", "Enough.")]
+    one.keeper.end_calls()
+    one.keeper.end_calls()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await one.moved.wait()
+    assert one.ended == ["trunk", "trunk", Command(kind=Kind.HANGUP, call_id="flow", body="Enough.")]
 
 
 # -- who was called before -------------------------------------------------------------------------

@@ -207,6 +207,10 @@ class Edge:
         self._after()
         return done
 
+    def beyond_their_day(self) -> list[tuple[str, str]]:
+        """Calls that a limit of the day ends now, each with a sentence that says so."""
+        return self._proxy.calls.beyond_their_day(self._clock())
+
     def call_ended(self, call_id: str) -> None:
         """The pool says that a callflow call is over: its place becomes free."""
         self._proxy.calls.ended(call_id, self._clock())

@@ -11,7 +11,7 @@ from callflows.build import Callflow
 from callflows.canonical import parse_document
 from callflows.faults import DocumentFaults
 from callflows.ports import CallGone, DialRequest, LineState, NotAnswered, Unavailable
-from voice.commands import Command, Kind, Outcome, done, gone, refused
+from voice.commands import HUNG_UP, Command, Kind, Outcome, done, gone, refused
 from voice.media.seam import MediaError
 from voice.pool.line import LiveLine
 from voice.pool.orders import CallOrder
@@ -68,7 +68,7 @@ class Control:
     async def _do(self, command: Command) -> Outcome:
         match command.kind:
             case Kind.HANGUP:
-                self._call.stop("The call was ended by the API.", wanted=True)
+                self._call.stop(command.body or HUNG_UP, wanted=True)
                 return done("The call is being ended.")
             case Kind.REPLACE:
                 return self._replace(command.body)

@@ -15,7 +15,7 @@ from voice.edge.core.gateway_sources import unmarked
 from voice.edge.core.guise import guise_of
 from voice.edge.core.identity import from_on_record
 from voice.edge.core.invite import Invite
-from voice.edge.core.kernel import Alarm, Kernel, new_id
+from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
 from voice.edge.core.live_calls import LiveCall
 from voice.edge.core.over_limit import OverLimit
@@ -35,9 +35,6 @@ from voice.sip.transactions import ServerTransaction
 _POOL_GRACE = 120.0
 """Seconds beyond a callflow call's longest duration after which its place is given back in any case."""
 
-_DAY_LOOK = 1.0
-"""Seconds between two looks at what calls that go on have used of their day."""
-
 _CALL_STATUS = {
     LegStatus.BUSY: CallStatus.BUSY,
     LegStatus.NO_ANSWER: CallStatus.NO_ANSWER,
@@ -50,7 +47,6 @@ class Calls:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._longest: Deadlines[LiveCall] = Deadlines()
-        self._day: Alarm | None = None
         self.begun = 0
 
     def begin(
@@ -195,22 +191,15 @@ class Calls:
             if not self.hang_up(call.call_id, reason, now):
                 self._release(call.call_id, now)
 
-    def _look_at_day(self, now: float) -> None:
-        """Ends the trunk calls of those who have used up what they may in a day."""
-        limits = self._kernel.limits
-        watched = [
-            call
-            for call in limits.calls.values()
-            if call.farewell is not None and any(subject.limits.for_a_day for subject in call.subjects)
-        ]
-        for call in watched:
-            over = limits.over_day(call, now)
-            if over is not None:
-                self.hang_up(call.call_id, f"A limit ended the call: {over.rule}.", now)
-        if watched and self._day is not None:
-            self._day.set(now + _DAY_LOOK)
-        else:
-            self._day = None
+    def beyond_their_day(self, now: float) -> list[tuple[str, str]]:
+        """Calls whose subjects have used up what they may in a day, each with a sentence that says so."""
+        limits, found = self._kernel.limits, []
+        for call in limits.calls.values():
+            if call.talks and any(subject.limits.for_a_day for subject in call.subjects):
+                over = limits.over_day(call, now)
+                if over is not None:
+                    found.append((call.call_id, f"A limit ended the call: {over.rule}."))
+        return found
 
     def _release(self, call_id: str, now: float) -> bool:
         self._kernel.gateway_places.release_call(call_id)
@@ -239,9 +228,6 @@ class Calls:
             self._kernel.limits.let_go(call, call.holds)
             call.wanted = now + call.most_seconds
             self._longest.changed(call)
-            if self._day is None and any(subject.limits.for_a_day for subject in call.subjects):
-                self._day = Alarm(self._kernel, self._look_at_day)
-                self._day.set(now + _DAY_LOOK)
 
         return answered
 
