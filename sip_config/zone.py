@@ -23,6 +23,9 @@ _FIRST, _LATER = 10, 20
 """SRV priorities: where a name belongs, and where it fails over to."""
 _WEIGHT: Final = 10
 _SIP_PORT: Final = 5060
+_LONGEST_LABEL: Final = 63
+_LONGEST_NAME: Final = 253
+"""As it is written, without the final dot (RFC 1035 section 2.3.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,18 +104,12 @@ def zone(
 ) -> Iterator[str]:
     """The lines of the zone, in the form of RFC 1035 section 5.
 
-    Raises Unfit when no POP has an address, and when a name server has a customer's name.
+    Raises Unfit for what no name server would take, or would take and lead callers nowhere.
     """
     places = [place for pop in pops if (place := _place(pop)) is not None]
     if not places:
         raise Unfit("No POP has an address, so no name leads anywhere.", "Give the POPs addresses.")
-    labels = {f"{domain.label}.{base_domain}" for domain in domains}
-    for server in options.name_servers:
-        if server.name in labels:
-            raise Unfit(
-                f"{server.name} is a customer's domain, and cannot be a name server as well.",
-                "Call the name server by a name with a dash, such as ns-1, which no customer can have.",
-            )
+    _check(base_domain, domains, places, pops, options)
     yield from _head(base_domain, options)
     yield "; the edges"
     for place in places:
@@ -128,6 +125,50 @@ def zone(
             yield from _name(
                 f"{domain.label}.{pop.name}", bound, [one for one in region if one.pop is not pop], options
             )
+
+
+def _check(
+    base_domain: str,
+    domains: Sequence[Domain],
+    places: Sequence[_Place],
+    pops: Sequence[Pop],
+    options: ZoneOptions,
+) -> None:
+    """Raises Unfit: zone files are believed by name servers, which say little of what is wrong with them."""
+    suffix = f".{base_domain}"
+    bound = [f".{pop.name}" for pop in pops]
+    customers = {f"{domain.label}{pop}{suffix}" for domain in domains for pop in ("", *bound)}
+    edges = {f"{place.target}{suffix}" for place in places if place.address is not None}
+    for server in options.name_servers:
+        if server.name in customers | edges:
+            whose = "a customer's domain" if server.name in customers else "the host of an edge"
+            raise Unfit(
+                f"{server.name} is {whose}, and cannot be a name server as well.",
+                "Call the name server by a name with a dash, such as ns-1, which no customer can have.",
+            )
+        if server.name.endswith(suffix) and not server.addresses:
+            raise Unfit(
+                f"The name server {server.name} is inside the zone, and has no address.",
+                f"Write --ns {server.name}=192.0.2.53, with its address.",
+            )
+    for place in places:
+        if place.address is None and f".{place.target}".endswith(f"{suffix}."):
+            raise Unfit(
+                f"POP {place.pop.name} has the host {place.target[:-1]}, which is inside the zone and "
+                "has no address there.",
+                f"Write its IP address into [pops.{place.pop.name}]: the zone then names it.",
+            )
+        if place.address is not None and len(place.target) > _LONGEST_LABEL:
+            raise Unfit(
+                f"POP {place.pop.name} has too long a name for a host {quoted(place.target)}.",
+                f"A label in DNS has {_LONGEST_LABEL} characters at most: give the POP a shorter name.",
+            )
+    longest = max((f"{TLS.srv}.{name}" for name in customers), key=len, default="")
+    if len(longest) > _LONGEST_NAME:
+        raise Unfit(
+            f"{quoted(longest)} has {len(longest)} characters.",
+            f"A name in DNS has {_LONGEST_NAME} at most: give the domain or the POP a shorter label.",
+        )
 
 
 def _head(base_domain: str, options: ZoneOptions) -> Iterator[str]:

@@ -100,9 +100,39 @@ def test_a_customer_may_be_called_like_a_pop() -> None:
     assert records(found, "edge-eu1", "A") == ["192.0.2.1"]
 
 
-def test_no_customer_may_be_called_like_a_name_server() -> None:
-    with pytest.raises(Unfit, match="is a customer's domain"):
-        read(domain("ns1"))
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        (f"acme.{BASE}=192.0.2.53", "is a customer's domain"),
+        (f"acme.us1.{BASE}=192.0.2.53", "is a customer's domain"),
+        (f"edge-eu1.{BASE}=192.0.2.53", "is the host of an edge"),
+        (f"ns-1.{BASE}", "has no address"),
+    ],
+)
+def test_name_servers_that_would_spoil_the_zone(server: str, said: str) -> None:
+    with pytest.raises(Unfit, match=said):
+        read(domain("acme"), options=replace(OPTIONS, name_servers=(name_server(server),)))
+
+
+@pytest.mark.parametrize(
+    ("pop", "said"),
+    [
+        (Pop(name="eu1", region=Region.EU, address=f"edge.{BASE}:5060"), "inside the zone"),
+        (Pop(name="e" * 59, region=Region.EU, address="192.0.2.1"), "too long a name for a host"),
+    ],
+)
+def test_pops_that_no_name_would_lead_to(pop: Pop, said: str) -> None:
+    with pytest.raises(Unfit, match=said):
+        read(domain("acme"), pops=(pop,))
+
+
+def test_names_as_long_as_they_may_be_and_one_longer() -> None:
+    base = ".".join(["b" * 63] * 4)[: 253 - len("_sips._tcp.acme.eu1.")]
+    pops = (Pop(name="eu1", region=Region.EU, address="192.0.2.1"),)
+    text = "\n".join(zone(base, [domain("acme")], pops, replace(OPTIONS, name_servers=(name_server("a.b"),))))
+    assert dns.zone.from_text(text, origin=f"{base}.").get_rdataset("_sips._tcp.acme.eu1", "SRV")
+    with pytest.raises(Unfit, match="254 characters"):
+        list(zone(base, [domain("acmes")], pops, replace(OPTIONS, name_servers=(name_server("a.b"),))))
 
 
 def test_no_pop_with_an_address() -> None:
