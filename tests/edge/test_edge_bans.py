@@ -333,6 +333,28 @@ def test_in_a_crowd_strangers_are_left_aside_and_customers_are_not() -> None:
     logs_in(world.agent("78.0.2.1", transport="TCP"), carrier)
 
 
+def test_in_a_crowd_no_customer_takes_the_place_of_the_others() -> None:
+    world = World(directory(gateways=[gateway()], users=USERS))
+    pbx, neighbour, carrier = world.agent(PBX), world.agent("9.9.9.8"), world.agent(CARRIER)
+    invite = pbx.invite()
+    pbx.send(invite)
+    good = with_credentials(invite, pbx.gets_response(407), "pbx", "secret")
+    caller, _ = established(pbx, carrier, good)
+    for _ in range(2_500):
+        pbx.send(pbx.invite())
+    assert len(pbx.inbox) == 2_500, "without a crowd whoever is named sends as fast as it likes"
+    pbx.inbox.clear()
+    crowd(world)
+    for _ in range(2_500):
+        pbx.send(pbx.invite())
+    assert len(pbx.inbox) == 2_000
+    assert refusals(world)[-1] == ("ban", "edge-overloaded")
+    assert "place its calls more slowly" in world.said(Refusal)[-1].remedy
+    logs_in(neighbour, carrier)
+    caller.send("INFO")
+    carrier.gets_request("INFO")
+
+
 def test_a_flood_from_everywhere_leaves_a_good_login_alone() -> None:
     """Ten thousand a second from forged sources, for a second, with good calls in between."""
     world, _, carrier = roaming()

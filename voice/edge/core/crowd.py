@@ -24,6 +24,10 @@ class Crowd:
         self._full = 0
         self._owed = 0.0
 
+    @property
+    def is_there(self) -> bool:
+        return self.share < 1.0
+
     def batch(self, emptied: bool) -> None:
         """A batch of datagrams was dealt with; whether the socket was empty after it."""
         if emptied:

@@ -22,7 +22,17 @@ from voice.sip.flow import Flow
 RULE: Final = "no access control list admits the address"
 MOST_PACED: Final = 65_536
 """Sources whose pace is known; a flood from more is not slowed down here."""
+KNOWN_IN_CROWD: Final = 1_000
+"""Datagrams a second of one source that is no stranger, while there are more than can be dealt with: its
+address may be forged, and the others are no strangers either."""
 _CROWDED: Final = "more datagrams than can be dealt with"
+_CROWDING: Final = (
+    f"more datagrams than can be dealt with, and more than {KNOWN_IN_CROWD} per second of a source"
+)
+_WAYS_OUT: Final = {
+    _CROWDED: "{} is a stranger to it: name the address in an access control list",
+    _CROWDING: "{} sends the most, or somebody in its name: let the PBX place its calls more slowly",
+}
 _BANNED: Final = {
     BanReason.SCANNER: "banned-scanner",
     BanReason.UNKNOWN_DOMAINS: "banned-unknown-domains",
@@ -44,6 +54,7 @@ class Sources:
         self._was_challenged = was_challenged
         rules = kernel.settings.bans
         self._pace = Pace(rate=rules.requests_per_second, burst=rules.request_burst, most=MOST_PACED)
+        self._pace_in_crowd = Pace(rate=KNOWN_IN_CROWD, burst=2 * KNOWN_IN_CROWD, most=MOST_PACED)
 
     def welcome(self, data: bytes, source: Flow, now: float) -> bool:
         """Whether the packet may be looked at."""
@@ -57,7 +68,13 @@ class Sources:
             return self._is_vouched_for(data, now) or self._banned(ban, source, now)
         elif self._could_be_admitted(source):
             if kernel.is_known(host, now):
-                return True
+                return (
+                    not kernel.crowd.is_there
+                    or source.transport != "UDP"
+                    or self._pace_in_crowd.allows(ban_key(host), now)
+                    or self._is_vouched_for(data, now)
+                    or self._crowded_out(source, _CROWDING, now)
+                )
             if not self._pace.allows(ban_key(host), now):
                 return self._is_vouched_for(data, now) or self._too_fast(source, now)
             return (
@@ -65,7 +82,7 @@ class Sources:
                 or kernel.crowd.has_room()
                 or self._is_vouched_for(data, now)
                 or self._was_challenged(data, host, now)
-                or self._crowded_out(source, now)
+                or self._crowded_out(source, _CROWDED, now)
             )
         elif self._is_vouched_for(data, now):
             return True
@@ -117,15 +134,15 @@ class Sources:
             source
         )
 
-    def _crowded_out(self, source: Flow, now: float) -> bool:
-        if not self._kernel.refusals.again(source.host, Gate.BAN, _CROWDED):
+    def _crowded_out(self, source: Flow, rule: str, now: float) -> bool:
+        if not self._kernel.refusals.again(source.host, Gate.BAN, rule):
             verdict = Verdict(
                 status=0,
                 gate=Gate.BAN,
                 cause="edge-overloaded",
-                rule=_CROWDED,
-                remedy=f"More came than the edge can deal with, and {source.host} is a stranger to it: name "
-                "the address in an access control list, and give the edge more processor time.",
+                rule=rule,
+                remedy=f"More came than the edge can deal with. {_WAYS_OUT[rule].format(source.host)}, "
+                "and give the edge more processor time.",
             )
             self._answers.record(None, source, verdict, now)
         return False
