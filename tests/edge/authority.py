@@ -50,11 +50,23 @@ class Authority:
 
     def issue(self, file: str, *names: str, days: int = 30, rsa: bool = False) -> Path:
         """A certificate for host names, addresses and SIP URIs, with its key, in one file."""
+        return self._issue(file, x509.SubjectAlternativeName(_general(names)), names[0][:64], days, rsa)
+
+    def issue_odd(self, file: str, *names: tuple[int, bytes]) -> Path:
+        """A certificate for names that are whatever these tags and bytes of GeneralName mean."""
+        parts = b"".join(bytes((tag, len(value))) + value for tag, value in names)
+        assert len(parts) < 128, "lengths of one byte are all that is needed"
+        odd = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, bytes((0x30, len(parts))) + parts)
+        return self._issue(file, odd, "odd")
+
+    def _issue(
+        self, file: str, names: x509.ExtensionType, common: str, days: int = 30, rsa: bool = False
+    ) -> Path:
         key = generate_private_key(65_537, 2_048) if rsa else ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
         built = (
             self._builder(subject, key, days)
-            .add_extension(x509.SubjectAlternativeName(_general(names)), critical=False)
+            .add_extension(names, critical=False)
             .sign(self._key, hashes.SHA256())
         )
         path = self._folder / file

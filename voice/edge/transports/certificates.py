@@ -67,14 +67,13 @@ class Certificates:
         # Taken even when what follows fails: the same bad file is not read and complained of again and again.
         self._stamps = stamps
         usual = self._server(settings.certificate, settings.private_key)
-        expiries = [(_first_of(settings.certificate).not_valid_after_utc, settings.certificate)]
+        expiries = [(_read_own(settings.certificate)[0], settings.certificate)]
         by_name: dict[str, ssl.SSLContext] = {}
         for chain, key in _pairs(settings.folder):
             context = self._server(chain, key)
-            first = _first_of(chain)
-            expiries.append((first.not_valid_after_utc, chain))
-            for name in _names_in(first):
-                by_name[name] = context
+            expiry, names = _read_own(chain)
+            expiries.append((expiry, chain))
+            by_name.update(dict.fromkeys(names, context))
         client = self._client()
         self._by_name = by_name
         self.expiry = min(expiries)
@@ -159,13 +158,18 @@ def _pairs(folder: Path | None) -> list[tuple[Path, Path | None]]:
     return [(chain, key if key.exists() else None) for chain, key in keys]
 
 
-def _first_of(chain: Path) -> x509.Certificate:
-    """Our own certificate: the others of the file lead to its authority."""
-    return x509.load_pem_x509_certificates(chain.read_bytes())[0]
+def _read_own(chain: Path) -> tuple[datetime, list[str]]:
+    """Until when our own certificate is good, and what it is for; those after it lead to its authority."""
+    try:
+        own = x509.load_pem_x509_certificates(chain.read_bytes())[0]
+        return own.not_valid_after_utc, _names_in(own)
+    except (OSError, ValueError) as fault:
+        raise CertificateFault(
+            f"The certificate {chain} cannot be read: {fault}. Give one in PEM whose names are ASCII."
+        ) from None
 
 
 def _names_in(certificate: x509.Certificate) -> list[str]:
-    """What a certificate is for."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -38,7 +38,10 @@ class Identities:
 
 
 def identities_of(certificate: dict[str, Any] | None) -> Identities:
-    """Reads what `ssl` says of the peer's certificate; nobody's when it showed none that was verified."""
+    """Reads what `ssl` says of the peer's certificate; nobody's when it showed none that was verified.
+
+    Raises ValueError when an address in it is none.
+    """
     sip, dns, addresses = [], [], []
     for kind, value in (certificate or {}).get("subjectAltName", ()):
         if kind == "URI":

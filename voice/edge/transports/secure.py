@@ -85,21 +85,27 @@ class TlsChannel:
         with suppress(ssl.SSLError, ValueError):  # It waits for the peer to say so too, which we do not.
             self._tls.unwrap()
 
+    @property
+    def _whose(self) -> str:
+        return f"the certificate for {self._name}" if self._name else "the client's certificate"
+
     def _shake(self) -> None:
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             return
         except ssl.SSLCertVerificationError as fault:
-            whose = f"the certificate for {self._name}" if self._name else "the client's certificate"
-            raise TlsFault(f"{whose} is not good: {fault.verify_message}") from None
+            raise TlsFault(f"{self._whose} is not good: {fault.verify_message}") from None
         except (ssl.SSLError, ValueError) as fault:
             raise TlsFault(_said(fault)) from None
-        shown: dict[str, Any] | None = self._tls.getpeercert()
-        self.identities = identities_of(shown)
+        try:
+            shown: dict[str, Any] | None = self._tls.getpeercert()
+            self.identities = identities_of(shown)
+        except ValueError:
+            raise TlsFault(f"{self._whose} has a name that cannot be read") from None
         if self._name is not None and not self.identities.fit(self._name):
             names = _listed(self.identities.all) or "nothing that it names"
-            raise TlsFault(f"the certificate for {self._name} is for {names}")
+            raise TlsFault(f"{self._whose} is for {names}")
         self.ready = True
 
 

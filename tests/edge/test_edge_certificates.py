@@ -1,0 +1,110 @@
+"""Certificates that no authority should have signed, ours and others': real handshakes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from sip_config.model import Transport
+from tests.edge.authority import Authority
+from tests.edge.sockets import address, running, settings
+from tests.edge.test_edge_tls import carrier, connected, status
+from tests.edge.test_edge_transports import invite
+from tests.edge.world import DOMAIN, directory, gateway
+from voice.records import Event, LegChanged, LegStatus, Refusal
+
+DNS, URI, ADDRESS, MAIL = 0x82, 0x86, 0x87, 0x81
+PBX: Final = b"pbx.acme.example"
+UNREADABLE: Final = {
+    "bytes in a host": ((DNS, b"pbx.\xff.example"), (DNS, PBX)),
+    "bytes in a URI": ((URI, b"sip:\xff"), (DNS, PBX)),
+    "bytes in a mail address": ((MAIL, b"\xff@x"), (DNS, PBX)),
+    "an address of five bytes": ((ADDRESS, b"\1\2\3\4\5"), (DNS, PBX)),
+}
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "tls")
+
+
+@pytest.mark.parametrize("names", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_a_client_whose_names_cannot_be_read_is_told_so_on_record(
+    authority: Authority, names: tuple[tuple[int, bytes], ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = authority.issue_odd("pbx.pem", *names)
+    tls = authority.settings(authority.issue("edge.pem", DOMAIN), client_authorities=authority.file)
+    async with running(directory(certificates=(PBX.decode(),)), settings(tls=tls)) as (edge, records):
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            async with connected(address(edge, "TLS"), authority.client(shown), DOMAIN) as (reader, _):
+                await status(reader)
+        refusal = await records.first(Refusal)
+    assert refusal.cause == "tls-failed"
+    assert "the client's certificate has a name that cannot be read" in refusal.remedy
+    assert not caplog.records, "it is no fault of ours"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ((DNS, PBX + b"\0.evil.example"),),
+        ((URI, b"sip:" + PBX + b"\0.evil.example"),),
+        ((DNS, b""),),
+        ((DNS, b"*"),),
+        ((MAIL, b"x@" + PBX),),
+    ],
+    ids=["NUL", "NUL in a URI", "empty", "everything", "mail"],
+)
+async def test_a_name_that_only_looks_like_another_lets_nobody_in(
+    authority: Authority, names: tuple[tuple[int, bytes], ...]
+) -> None:
+    shown = authority.issue_odd("pbx.pem", *names)
+    tls = authority.settings(authority.issue("edge.pem", DOMAIN), client_authorities=authority.file)
+    config = directory(networks=("127.0.0.0/8",), certificates=(PBX.decode(),))
+    async with (
+        running(config, settings(tls=tls)) as (edge, records),
+        connected(address(edge, "TLS"), authority.client(shown), DOMAIN) as (reader, writer),
+    ):
+        writer.write(invite("TLS", 5061))
+        assert await status(reader) == 403
+        assert (await records.first(Refusal)).cause == "acl-certificates"
+
+
+async def test_a_gateway_whose_names_cannot_be_read_gets_no_call(authority: Authority) -> None:
+    shown = authority.issue_odd("carrier.pem", (ADDRESS, b"\x7f\0\0\1"), (DNS, b"\xff"))
+    async with carrier(authority.server(shown)) as there:
+        config = directory(
+            networks=("127.0.0.0/8",),
+            gateways=[gateway(host="127.0.0.1", port=there.port, transport=Transport.TLS)],
+        )
+        tls = authority.settings(authority.issue("edge.pem", DOMAIN))
+        async with (
+            running(config, settings(tls=tls)) as (edge, records),
+            connected(address(edge, "TLS"), authority.client(), DOMAIN) as (reader, writer),
+        ):
+            writer.write(invite("TLS", 5061))
+            assert await status(reader) == 100
+            assert await status(reader) == 500
+            failed = [
+                one for one in records.all if isinstance(one, LegChanged) and one.status is LegStatus.FAILED
+            ]
+            says = "the certificate for 127.0.0.1 has a name that cannot be read"
+            assert says in (failed[0].sip_reason or "")
+        assert there.got.empty()
+
+
+async def test_ours_whose_names_cannot_be_read_is_said_and_renewals_go_on(authority: Authority) -> None:
+    usual = authority.issue("edge.pem", DOMAIN)
+    more = authority.issue("more/acme.pem", DOMAIN)
+    tls = authority.settings(usual, folder=more.parent, watch_seconds=0.02)
+    async with running(directory(), settings(tls=tls)) as (_, records):
+        authority.issue_odd("more/acme.pem", *UNREADABLE["bytes in a host"])
+        refused = await records.first(Event)
+        assert refused.kind == "certificates-refused"
+        assert str(more) in refused.detail
+        records.all.clear()
+        authority.issue("more/acme.pem", DOMAIN)
+        assert (await records.first(Event)).kind == "certificates-renewed"
