@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -10,6 +11,7 @@ from phonenumbers import PhoneNumberType
 
 from sip_config import words
 from sip_config.call_limits import CallLimits, NumberKind
+from sip_config.numbers import MAX_DIGITS
 
 NO_COUNTRY: Final = "001"
 """What phonenumbers, after UN M.49, calls the region of numbers that belong to no country."""
@@ -67,24 +69,33 @@ def destination_of(e164: str) -> Destination:
     """Country and kind of a normalised number."""
     number = phonenumbers.parse(e164)
     code = number.country_code or 0
-    # A number that no plan knows counts to the first country of its code.
-    country = phonenumbers.region_code_for_number(number) or phonenumbers.region_code_for_country_code(code)
-    return Destination(country, _KINDS_OF_CODES.get(code) or _kind(e164, number))
+    country, kind = _read(number)
+    if country is None:
+        # Exchanges connect as soon as a number is whole, and some know shorter ones than the plan: digits too
+        # many or too few must not move a number to another country, nor make an ordinary one of a costly one.
+        others = [_read(phonenumbers.parse(text)) for text in _of_other_lengths(e164)]
+        known = [country for country, _ in others if country]
+        # A number that no plan knows counts to the first country of its code.
+        country = (*known, phonenumbers.region_code_for_number(number))[0]
+        country = country or phonenumbers.region_code_for_country_code(code)
+        kind = next((kind for _, kind in others if kind in _COSTLY), None)
+    return Destination(country, _KINDS_OF_CODES.get(code) or kind)
 
 
-def _kind(e164: str, number: phonenumbers.PhoneNumber) -> NumberKind | None:
-    kind = _KINDS.get(phonenumbers.number_type(number))
-    if kind is not None or phonenumbers.is_valid_number(number):
-        return kind
-    # Exchanges connect as soon as a number is whole, and some know shorter ones than the plan: digits too
-    # many or too few must not make an ordinary number of a costly one.
-    longer = (e164 + "0" * more for more in range(1, _MOST_MISSING + 1))
-    shorter = (e164[:length] for length in range(len(e164) - 1, _FEWEST_DIGITS, -1))
-    for text in (*shorter, *longer):
-        kind = _KINDS.get(phonenumbers.number_type(phonenumbers.parse(text)))
-        if kind in _COSTLY:
-            return kind
-    return None
+def _read(number: phonenumbers.PhoneNumber) -> tuple[str | None, NumberKind | None]:
+    """Country and kind of a number that a plan knows."""
+    country = phonenumbers.region_code_for_number(number)
+    kind = phonenumbers.number_type(number)
+    return (None, None) if kind == PhoneNumberType.UNKNOWN else (country, _KINDS.get(kind))
+
+
+def _of_other_lengths(e164: str) -> Iterator[str]:
+    """The number with fewer digits, then with more; the nearest lengths first."""
+    digits = len(e164) - 1
+    for fewer in range(digits - 1, _FEWEST_DIGITS - 1, -1):
+        yield e164[: fewer + 1]
+    for more in range(1, min(_MOST_MISSING, MAX_DIGITS - digits) + 1):
+        yield e164 + "0" * more
 
 
 def denied(limits: CallLimits, e164: str) -> Denied | None:

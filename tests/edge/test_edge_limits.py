@@ -144,6 +144,7 @@ def test_a_limit_of_a_sip_account_does_not_concern_another() -> None:
         (CallLimits(denied_kinds=(NumberKind.PREMIUM,)), "destination-kind", PREMIUM),
         (CallLimits(denied_kinds=(NumberKind.SATELLITE,)), "destination-kind", "+88213123456"),
         (CallLimits(denied_countries=("GB",)), "destination-country", OTHER),
+        (CallLimits(denied_countries=("GB",)), "destination-country", OTHER + "999"),
         (CallLimits(allowed_countries=("NL", "BE")), "destination-not-allowed", OTHER),
         (CallLimits(allowed_prefixes=("31",)), "destination-not-allowed", OTHER),
     ],

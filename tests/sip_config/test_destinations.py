@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import phonenumbers
 import pytest
 
 from sip_config.call_limits import UNLIMITED, CallLimits, NumberKind
 from sip_config.destinations import NO_COUNTRY, denied, destination_of
+from sip_config.numbers import MAX_DIGITS
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,16 @@ from sip_config.destinations import NO_COUNTRY, denied, destination_of
         ("+31909123456789", "NL", NumberKind.PREMIUM),
         ("+1900555123499", "US", NumberKind.PREMIUM),
         ("+319091234", "NL", NumberKind.PREMIUM),
+        ("+390906123456789", "IT", None),
+        ("+441234567890123", "GB", None),
+        ("+120255501239999", "US", None),
+        ("+190055512349999", "US", NumberKind.PREMIUM),
+        ("+141655501239", "CA", None),
+        ("+1416555012", "CA", None),
+        ("+44779771234599", "JE", None),
+        ("+447797712", "JE", None),
+        # What no plan knows counts to the first country of its code.
+        ("+449999999999", "GB", None),
     ],
 )
 def test_country_and_kind(number: str, country: str, kind: NumberKind | None) -> None:
@@ -66,3 +78,11 @@ def test_the_first_rule_that_says_something_decides(
     assert (None if found is None else found.cause) == cause
     if found is not None:
         assert number in found.what
+
+
+def test_numbers_of_every_code_and_length_are_somewhere() -> None:
+    for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+        for digit in "0159":
+            for length in range(7, MAX_DIGITS + 1):
+                number = f"+{code!s:{digit}<{length}}"
+                assert len(destination_of(number).country) in (2, 3), number
