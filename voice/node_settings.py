@@ -10,11 +10,11 @@ from pathlib import Path
 
 from sip_config.directory import Directory
 from sip_config.model import Transport
-from voice.edge.settings import BanRules, EdgeSettings, Listen, PopRelay, StreamLimits, TlsSettings
+from voice.edge.settings import EdgeSettings, Listen, PopRelay, StreamLimits, TlsSettings
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.fleet import PoolSettings
 from voice.relay_key import missing_key
-from voice.settings import BanSettings, CertificateSettings, RelaySettings, Settings
+from voice.settings import CertificateSettings, RelaySettings, Settings
 from voice.speech.library import SoundSettings
 from voice.store.database import Database, sqlite_path
 from voice.store.keys import node_key
@@ -176,24 +176,7 @@ async def edge_settings(settings: Settings, database: Database, node: str) -> Ed
         ),
         tls=_tls(sip.certificates),
         relay=pop_relay(settings.relay),
-        bans=_ban_rules(settings.bans),
-    )
-
-
-def _ban_rules(bans: BanSettings) -> BanRules:
-    return BanRules(
-        enabled=bans.enabled,
-        include_named=bans.include_named,
-        first_seconds=bans.first_seconds,
-        longest_seconds=bans.longest_seconds,
-        unknown_domains=bans.unknown_domains,
-        wrong_users=bans.wrong_users,
-        wrong_passwords=bans.wrong_passwords,
-        flood_requests=bans.flood_requests,
-        requests_per_second=bans.requests_per_second,
-        request_burst=bans.request_burst,
-        domain_requests_per_second=bans.domain_requests_per_second,
-        domain_request_burst=bans.domain_request_burst,
+        bans=settings.bans,
     )
 
 

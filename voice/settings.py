@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sip_config.networks import Network
+from voice.edge.settings import BanRules
 
 
 class Secret:
@@ -225,34 +226,9 @@ class RecordSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BanSettings:
-    """How fast strangers may send, when they are banned, and for how long.
+class BanSettings(BanRules):
+    """What the edge goes by, and whether the kernel is told of bans."""
 
-    Strangers are sources that are no gateway, in no network of an access control list, and have not logged
-    in within the last hour.
-    """
-
-    enabled: bool = True
-    """False: nobody is banned but by an operator."""
-    include_named: bool = False
-    """Whether gateways and addresses in access control lists are banned, and slowed down, as well."""
-    first_seconds: float = 60.0
-    """Of the first ban; each one after it is four times as long."""
-    longest_seconds: float = 86_400.0
-    unknown_domains: int = 10
-    """Requests for domains that do not exist, within a minute, that lead to a ban."""
-    wrong_users: int = 10
-    """User names with a wrong password, within ten minutes."""
-    wrong_passwords: int = 100
-    """Wrong passwords of any user names, within ten minutes."""
-    flood_requests: int = 1_000
-    """Requests beyond the pace, within ten seconds."""
-    requests_per_second: float = 50.0
-    """Of one source, on average; more are dropped before they are parsed."""
-    request_burst: int = 200
-    domain_requests_per_second: float = 10_000.0
-    """Calls of strangers to one domain; more are answered 503 before their digest is looked at."""
-    domain_request_burst: int = 20_000
     nftables: bool = False
     """Whether the kernel drops packets of the banned.  Needs the program nft and CAP_NET_ADMIN."""
 

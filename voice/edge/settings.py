@@ -72,7 +72,11 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BanRules:
-    """How fast strangers may come, when they are banned, and for how long."""
+    """How fast strangers may come, when they are banned, and for how long.
+
+    Strangers are sources that are no gateway, in no network of an access control list, and have not logged
+    in within the last hour.
+    """
 
     enabled: bool = True
     """False: nobody is banned but by an operator."""
@@ -82,7 +86,7 @@ class BanRules:
     """Of the first ban; each one after it is four times as long."""
     longest_seconds: float = 86_400.0
     unknown_domains: int = 10
-    """Calls to domains that do not exist, within a minute."""
+    """Requests for domains that do not exist, within a minute, that lead to a ban."""
     wrong_users: int = 10
     """User names with a wrong password, within ten minutes."""
     wrong_passwords: int = 100
@@ -93,7 +97,7 @@ class BanRules:
     """The pace: requests of one source that begin something; more are dropped before they are parsed."""
     request_burst: int = 200
     domain_requests_per_second: float = 10_000.0
-    """Calls of strangers to one domain; more are dropped before their digest is looked at."""
+    """Calls of strangers to one domain; more are answered 503 before their digest is looked at."""
     domain_request_burst: int = 20_000
 
 
