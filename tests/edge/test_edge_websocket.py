@@ -258,13 +258,20 @@ async def test_a_reverse_proxy_that_is_trusted_says_where_the_client_is(
         assert refusal.source_address.rpartition(":")[0] == source
 
 
-async def test_clients_behind_a_proxy_are_counted_each_for_itself(chosen: EdgeSettings) -> None:
+@pytest.mark.parametrize(
+    "clients",
+    [(b"10.1.2.3", b"10.1.2.4", b"10.1.2.3"), (b"2001:db8::1", b"2001:db8:0:1::1", b"2001:db8::2")],
+    ids=["addresses", "networks of 64 bits"],
+)
+async def test_clients_behind_a_proxy_are_counted_each_for_itself(
+    clients: tuple[bytes, ...], chosen: EdgeSettings
+) -> None:
     trusting = replace(
         chosen, websocket_proxies=(ip_network("127.0.0.0/8"),), streams=StreamLimits(per_source=1)
     )
     async with running(LOOPBACK, trusting) as (edge, records):
         writers = []
-        for client in (b"10.1.2.3", b"10.1.2.4", b"10.1.2.3"):
+        for client in clients:
             reader, writer = await asyncio.open_connection(*address(edge, "WS"))
             writers.append(writer)
             writer.write(UPGRADE[:-2] + b"X-Forwarded-For: " + client + b"\r\n\r\n")
@@ -275,7 +282,7 @@ async def test_clients_behind_a_proxy_are_counted_each_for_itself(chosen: EdgeSe
                 assert await closed(reader) == b""
         refusal = await records.first(Refusal)
         assert refusal.cause == "connections-per-source"
-        assert refusal.source_address.startswith("10.1.2.3:")
+        assert refusal.source_address.rpartition(":")[0] == clients[-1].decode()
         for writer in writers:
             writer.close()
 

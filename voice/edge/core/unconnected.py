@@ -10,6 +10,7 @@ from voice.sip.flow import Flow
 from voice.sip.headers import printable
 
 TOO_MANY: Final = "connections-total"
+TOO_MANY_UNNAMED: Final = "connections-unnamed"
 TOO_MANY_OF_SOURCE: Final = "connections-per-source"
 TOO_MANY_HANDSHAKES: Final = "tls-handshakes"
 TOO_SLOW_HANDSHAKE: Final = "tls-handshake-time"
@@ -21,10 +22,15 @@ _SAYS: Final = {
         "The edge has as many connections as it may: find who holds them, or raise "
         "node.sip.connections.total.",
     ),
+    TOO_MANY_UNNAMED: (
+        "connections of addresses that nothing names",
+        "The rest of the connections is kept for those who are known: name the address in an access control "
+        "list, log in within the hour, or raise node.sip.connections.total.",
+    ),
     TOO_MANY_OF_SOURCE: (
         "connections of one source",
-        "The address has as many connections as it may: let the PBX keep one open and use it for all its "
-        "calls, or raise node.sip.connections.per_source.",
+        "The address, or the /64 of an IPv6 address, has as many connections as it may: let the PBX keep one "
+        "open and use it for all its calls, or raise node.sip.connections.per_source.",
     ),
     TOO_MANY_HANDSHAKES: (
         "TLS handshakes at once",

@@ -6,9 +6,11 @@ or by a password proven lately, waits for nobody else.
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from typing import Final
 
+from voice.bans import ban_key
 from voice.edge.core.pace import Pace
 
 STRANGERS_PER_SECOND: Final = 20.0
@@ -42,6 +44,9 @@ class Handshakes:
             Standing.KNOWN: places,
         }
         self._taken = dict.fromkeys(Standing, 0)
+        self._each = max(1, places // 8)
+        """Places that one source may have which is not known: those who never finish have them for long."""
+        self._taken_by: Counter[str] = Counter()
         self._of_source = _pace(SOURCE_PER_SECOND, _SOURCES)
         self._of_all = {
             Standing.STRANGER: _pace(STRANGERS_PER_SECOND, 1),
@@ -52,15 +57,23 @@ class Handshakes:
         """Whether there is room for one more, which `end` gives back."""
         if self._taken[standing] >= self._places[standing]:
             return False
-        if standing is not Standing.KNOWN and not (
-            self._of_source.allows(host, now) and self._of_all[standing].allows("", now)
-        ):
-            return False
+        if standing is not Standing.KNOWN:
+            source = ban_key(host)
+            if self._taken_by[source] >= self._each:
+                return False
+            if not (self._of_source.allows(source, now) and self._of_all[standing].allows("", now)):
+                return False
+            self._taken_by[source] += 1
         self._taken[standing] += 1
         return True
 
-    def end(self, standing: Standing) -> None:
+    def end(self, standing: Standing, host: str) -> None:
         self._taken[standing] -= 1
+        if standing is not Standing.KNOWN:
+            source = ban_key(host)
+            self._taken_by[source] -= 1
+            if not self._taken_by[source]:
+                del self._taken_by[source]
 
 
 def _pace(rate: float, most: int) -> Pace:

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
 from sip_config.networks import Network, NetworkTable
+from voice.bans import ban_key
 from voice.edge.core.doors import Door
-from voice.edge.core.unconnected import TOO_MANY, TOO_MANY_HANDSHAKES, TOO_MANY_OF_SOURCE
+from voice.edge.core.unconnected import (
+    TOO_MANY,
+    TOO_MANY_HANDSHAKES,
+    TOO_MANY_OF_SOURCE,
+    TOO_MANY_UNNAMED,
+)
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.certificates import Certificates
 from voice.edge.transports.connection import Connection, Peer, StreamUser
-from voice.edge.transports.handshakes import Handshakes
+from voice.edge.transports.handshakes import Handshakes, Standing
 from voice.sip.flow import Flow
 
 log = logging.getLogger(__name__)
@@ -48,7 +55,14 @@ class Streams:
         self._aliases: dict[tuple[int, str, int], Connection] = {}
         """By where the peers that opened them say that they listen."""
         self._opening: dict[Peer, list[bytes]] = {}
-        self._per_source: dict[str, int] = {}
+        self._per_source: Counter[str] = Counter()
+        self._of_standing: Counter[Standing] = Counter()
+        self._shares = {
+            Standing.STRANGER: limits.total // 4,
+            Standing.POSSIBLE: limits.total * 3 // 4,
+            Standing.KNOWN: limits.total,
+        }
+        """The rest is kept for those who are known: strangers have no end of addresses."""
         self._handshakes = Handshakes(limits.handshakes)
         self._shaking: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,8 +141,11 @@ class Streams:
 
     def came(self, connection: Connection) -> bool:
         if not connection.outgoing:
-            connection.standing = self.user.stream_standing(connection.flow)
-            if not self._has_room(connection):
+            proxy = self._is_proxy(connection.flow)
+            connection.standing = Standing.KNOWN if proxy else self.user.stream_standing(connection.flow)
+            limit = self._limit_met(connection, proxy=proxy)
+            if limit is not None:
+                self._refuse(connection, limit)
                 return False
         self._count(connection)
         self._open.add(connection)
@@ -145,9 +162,10 @@ class Streams:
         del self._by_peer[connection.peer]
         connection.flow = connection.flow._replace(host=host)
         connection.standing = self.user.stream_standing(connection.flow)
+        limit = self._share_met(connection)
         self._count(connection)
-        if self._per_source[host] > self.limits.per_source:
-            self._refuse(connection, TOO_MANY_OF_SOURCE)
+        if limit is not None:
+            self._refuse(connection, limit)
             return False
         self._by_peer[connection.peer] = connection
         return True
@@ -174,33 +192,25 @@ class Streams:
         return flow.transport in WEBSOCKET and self._proxies.masks(flow.host) != 0
 
     def _count(self, connection: Connection) -> None:
-        host = connection.flow.host
-        self._per_source[host] = self._per_source.get(host, 0) + 1
+        self._of_standing[connection.standing] += 1
+        self._per_source[ban_key(connection.flow.host)] += 1
 
     def _uncount(self, connection: Connection) -> None:
-        host = connection.flow.host
-        if self._per_source[host] == 1:
-            del self._per_source[host]
-        else:
-            self._per_source[host] -= 1
-
-    def _has_room(self, connection: Connection) -> bool:
-        limit = self._limit_met(connection)
-        if limit is not None:
-            self._refuse(connection, limit)
-        return limit is None
+        self._of_standing[connection.standing] -= 1
+        source = ban_key(connection.flow.host)
+        self._per_source[source] -= 1
+        if not self._per_source[source]:
+            del self._per_source[source]
 
     def _refuse(self, connection: Connection, limit: str) -> None:
         self.refused += 1
         self.user.stream_refused(connection.flow, limit, "")
 
-    def _limit_met(self, connection: Connection) -> str | None:
-        limits = self.limits
-        mine = 0 if self._is_proxy(connection.flow) else self._per_source.get(connection.flow.host, 0)
-        if len(self._open) >= limits.total:
+    def _limit_met(self, connection: Connection, *, proxy: bool) -> str | None:
+        if len(self._open) >= self.limits.total:
             return TOO_MANY
-        if mine >= limits.per_source:
-            return TOO_MANY_OF_SOURCE
+        if not proxy and (limit := self._share_met(connection)) is not None:
+            return limit
         if connection.shaking:
             now = asyncio.get_running_loop().time()
             if not self._handshakes.begin(connection.standing, connection.flow.host, now):
@@ -208,10 +218,18 @@ class Streams:
             self._shaking.add(connection)
         return None
 
+    def _share_met(self, connection: Connection) -> str | None:
+        """Whether its source, or all whose standing is the same, have what they may."""
+        if self._of_standing[connection.standing] >= self._shares[connection.standing]:
+            return TOO_MANY_UNNAMED
+        if self._per_source[ban_key(connection.flow.host)] >= self.limits.per_source:
+            return TOO_MANY_OF_SOURCE
+        return None
+
     def _shaken(self, connection: Connection) -> None:
         if connection in self._shaking:
             self._shaking.discard(connection)
-            self._handshakes.end(connection.standing)
+            self._handshakes.end(connection.standing, connection.flow.host)
 
     def _of(self, flow: Flow) -> Connection | None:
         connection = self._by_peer.get((flow.local, flow.host, flow.port, flow.name))

@@ -1,0 +1,74 @@
+"""Crowds of connections: whoever holds them, those who are known get in."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+
+from sip_config.directory import Directory
+from tests.edge.authority import Authority
+from tests.edge.sockets import PATIENCE_SECONDS, address, running, settings
+from tests.edge.test_edge_transports import closed, options, read_message
+from tests.edge.world import DOMAIN, directory, gateway
+from voice.edge.settings import StreamLimits
+from voice.records import Refusal
+from voice.sip.message import Response
+
+NAMED = "127.0.0.1"
+STRANGERS = directory(networks=(f"{NAMED}/32",))
+POSSIBLE = directory(networks=("0.0.0.0/0",), gateways=[gateway(host=NAMED)])
+"""Whom a list admits that names nobody."""
+
+
+@pytest.mark.parametrize(
+    ("config", "share"), [(STRANGERS, 2), (POSSIBLE, 6)], ids=["strangers", "who may be a customer"]
+)
+async def test_addresses_that_nothing_names_leave_connections_to_those_who_are_named(
+    config: Directory, share: int
+) -> None:
+    async with running(config, settings(streams=StreamLimits(total=8))) as (edge, records):
+        where = address(edge, "TCP")
+        held = [
+            await asyncio.open_connection(*where, local_addr=(f"127.0.0.{at + 2}", 0)) for at in range(share)
+        ]
+        reader, writer = await asyncio.open_connection(*where, local_addr=("127.0.0.99", 0))
+        assert await closed(reader) == b""
+        writer.close()
+        refusal = await records.first(Refusal)
+        assert refusal.cause == "connections-unnamed"
+        assert refusal.source_address.startswith("127.0.0.99:")
+        assert edge.snapshot().connections == share
+        held.append(await asyncio.open_connection(*where, local_addr=(NAMED, 0)))
+        reader, writer = held[-1]
+        writer.write(options("TCP"))
+        answer = await read_message(reader)
+        assert isinstance(answer, Response)
+        assert answer.status == 200
+        for _, writer in held:
+            writer.close()
+
+
+async def test_one_source_that_never_finishes_leaves_handshakes_to_others(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    chosen = settings(
+        tls=authority.settings(authority.issue("edge.pem", DOMAIN)), streams=StreamLimits(handshakes=16)
+    )
+    async with running(POSSIBLE, chosen) as (edge, records):
+        where = address(edge, "TLS")
+        held = [await asyncio.open_connection(*where, local_addr=("127.0.0.2", 0)) for _ in range(3)]
+        assert await closed(held[2][0]) == b""
+        refusal = await records.first(Refusal)
+        assert refusal.cause == "tls-handshakes"
+        assert refusal.source_address.startswith("127.0.0.2:")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            held.append(
+                await asyncio.open_connection(
+                    *where, local_addr=("127.0.0.3", 0), ssl=authority.client(), server_hostname=DOMAIN
+                )
+            )
+        assert isinstance(held[-1][1].get_extra_info("ssl_object"), ssl.SSLObject)
+        for _, writer in held:
+            writer.close()
