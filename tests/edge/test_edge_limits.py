@@ -20,6 +20,7 @@ from tests.edge.world import (
     gateway,
     with_credentials,
 )
+from voice.edge.core.ledger import Row
 from voice.edge.core.tariff import Funds, Tariff
 from voice.records import Gate, Refusal
 from voice.sip.message import Request
@@ -238,6 +239,64 @@ def test_a_call_that_goes_on_is_told_when_its_day_is_used_up() -> None:
     trunk.pbx.gets_request("BYE")
     trunk.carrier.gets_request("BYE")
     assert calls.beyond_their_day(trunk.world.now) == []
+
+
+class Lock:
+    """Says whether somebody has it."""
+
+    held = False
+    to_be_had = True
+
+    def __enter__(self) -> bool:
+        assert not self.held, "taken twice, and given back by the first of the two"
+        self.held = True
+        return self.to_be_had
+
+    def __exit__(self, *_: object) -> None:
+        self.held = False
+
+
+def test_sums_are_read_and_changed_by_one_process_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else somebody reads that one more talks, and not yet since when: since ever, and calls end for nothing."""
+    lock, seen = Lock(), set()
+
+    def watch(name: str) -> None:
+        method = getattr(Row, name)
+
+        def watched(*arguments: object) -> object:
+            assert lock.held, name
+            seen.add(name)
+            return method(*arguments)
+
+        monkeypatch.setattr(Row, name, watched)
+
+    names = {"change_places", "wait_for", "count", "used", "running", "hold", "talk_begins", "talk_ends", "spend"}
+    for name in names:
+        watch(name)
+    trunk = Trunk(CallLimits(daily_minutes=9, new_destinations_per_hour=9))
+    trunk.tariff(UNIT, 99 * UNIT)
+    trunk.world.proxy.kernel.limits._ledger.lock = lock
+    trunk.talks(10)
+    trunk.talks(100)
+    trunk.is_busy(trunk.may_call())
+    trunk.begins()
+    trunk.world.wait(100)
+    assert trunk.world.proxy.calls.beyond_their_day(trunk.world.now) == []
+    trunk.world.wait(600)
+    [(call_id, why)] = trunk.world.proxy.calls.beyond_their_day(trunk.world.now)
+    assert trunk.world.proxy.calls.hang_up(call_id, why, trunk.world.now)
+    assert seen == names
+
+
+def test_calls_end_by_what_was_read_with_the_lock_alone() -> None:
+    trunk = Trunk(CallLimits(daily_minutes=2))
+    trunk.begins()
+    lock = trunk.world.proxy.kernel.limits._ledger.lock = Lock()
+    trunk.world.wait(121)
+    lock.to_be_had = False
+    assert trunk.world.proxy.calls.beyond_their_day(trunk.world.now) == []
+    lock.to_be_had = True
+    assert len(trunk.world.proxy.calls.beyond_their_day(trunk.world.now)) == 1
 
 
 def test_a_prepaid_account_has_the_first_minute_of_each_call_that_it_begins() -> None:

@@ -58,7 +58,7 @@ class _Lock:
         self.given_up = 0
         """How often somebody else held it for too long."""
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> bool:
         try:
             fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, self._take)
             self._held = self._trusted = True
@@ -66,6 +66,7 @@ class _Lock:
             self._held = self._trusted = self._wait()
             if not self._held:
                 self.given_up += 1
+        return self._held
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None

@@ -193,13 +193,8 @@ class Calls:
 
     def beyond_their_day(self, now: float) -> list[tuple[str, str]]:
         """Calls whose subjects have used up what they may in a day, each with a sentence that says so."""
-        limits, found = self._kernel.limits, []
-        for call in limits.calls.values():
-            if call.talks and any(subject.limits.for_a_day for subject in call.subjects):
-                over = limits.over_day(call, now)
-                if over is not None:
-                    found.append((call.call_id, f"A limit ended the call: {over.rule}."))
-        return found
+        found = self._kernel.limits.beyond_their_day(now)
+        return [(call.call_id, f"A limit ended the call: {over.rule}.") for call, over in found]
 
     def _release(self, call_id: str, now: float) -> bool:
         self._kernel.gateway_places.release_call(call_id)

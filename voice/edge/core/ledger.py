@@ -195,13 +195,13 @@ class Ledger:
         memory: mmap | None = None,
         *,
         process: int = 0,
-        lock: AbstractContextManager[object] | None = None,
+        lock: AbstractContextManager[bool] | None = None,
         shift: float = 0.0,
     ) -> None:
         self._memory = mmap(-1, BYTES) if memory is None else memory
         self._process = process
-        self.lock = lock or nullcontext()
-        """To be held while rows are asked for, read and changed."""
+        self.lock = lock or nullcontext(True)
+        """To be held while rows are asked for, read and changed; false: it was not to be had."""
         self.shift = shift
         self._rows: dict[bytes, Row] = {}
         self._seen = 0

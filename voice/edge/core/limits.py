@@ -115,11 +115,14 @@ class Limits:
         call = self._calls.pop(call_id, None)
         if call is None:
             return None
-        for leg_id in list(call.talks):
-            self._talk_over(call, leg_id, now)
-        self.let_go(call, tuple(call.holds))
-        for row in call.rows:
-            row.change_places(-1)
+        with self._ledger.lock:
+            for leg_id in list(call.talks):
+                self._talk_over(call, leg_id, now)
+            for price in call.holds:
+                _give_back(call, price)
+            for row in call.rows:
+                row.change_places(-1)
+        call.holds.clear()
         call.rows = ()
         return call
 
@@ -127,10 +130,10 @@ class Limits:
 
     def let_go(self, call: LiveCall, prices: Sequence[float]) -> None:
         """Gives back first minutes that were set apart: the attempts are over, or answered and counted so."""
-        for price in tuple(prices):
-            call.holds.remove(price)
-            for row in call.rows:
-                row.hold(price, -1)
+        with self._ledger.lock:
+            for price in tuple(prices):
+                call.holds.remove(price)
+                _give_back(call, price)
 
     def talk_begins(self, call_id: str, leg_id: str, destination: str, now: float) -> None:
         """An outgoing leg was answered: it is paid for from now on."""
@@ -139,45 +142,47 @@ class Limits:
             return
         talk = Talk(call=call, price=self._price(call, destination), since=now)
         call.talks[leg_id] = talk
-        for row in call.rows:
-            row.hold(talk.price)
+        with self._ledger.lock:
+            for row in call.rows:
+                row.hold(talk.price)
         talk.wanted = now + _FIRST_SECONDS
         self._first_minutes.changed(talk)
 
     def talks_end(self, call_id: str, legs: Sequence[str], now: float) -> None:
         """These legs were hung up."""
         call = self._calls.get(call_id)
-        if call is not None:
-            for leg_id in legs:
-                self._talk_over(call, leg_id, now)
+        if call is not None and call.talks:
+            with self._ledger.lock:
+                for leg_id in legs:
+                    self._talk_over(call, leg_id, now)
 
     def get_timer(self) -> float | None:
         return self._first_minutes.next()
 
     def handle_timer(self, now: float) -> None:
         """From the end of its first minute on a talk is counted as it goes."""
-        shift = self._ledger.shift
+        ledger = self._ledger
         while (talk := self._first_minutes.due(now)) is not None:
             talk.held = False
-            for row in talk.call.rows:
-                row.hold(talk.price, -1)
-                row.talk_begins(talk.price, talk.since + shift)
+            with ledger.lock:
+                _give_back(talk.call, talk.price)
+                for row in talk.call.rows:
+                    row.talk_begins(talk.price, talk.since + ledger.shift)
 
     def _talk_over(self, call: LiveCall, leg_id: str, now: float) -> None:
+        """With the lock held."""
         talk = call.talks.pop(leg_id, None)
         if talk is None:
             return
         self._first_minutes.stop(talk)
-        ledger = self._ledger
         seconds = whole_seconds(now - talk.since)
         used = Used(seconds, seconds * talk.price)
-        with ledger.lock:
-            for row in call.rows:
-                if talk.held:
-                    row.hold(talk.price, -1)
-                else:
-                    row.talk_ends(talk.price, talk.since + ledger.shift)
-                row.spend(used, day_of(now))
+        if talk.held:
+            _give_back(call, talk.price)
+        for row in call.rows:
+            if not talk.held:
+                row.talk_ends(talk.price, talk.since + self._ledger.shift)
+            row.spend(used, day_of(now))
 
     def _hold(self, call: LiveCall, destination: str) -> None:
         price = self._price(call, destination)
@@ -191,16 +196,32 @@ class Limits:
 
     # -- what stands in the way -----------------------------------------------------------------
 
-    def over_day(self, call: LiveCall, now: float) -> OverLimit | None:
-        """Whether what was talked today has passed a limit of a live call, which then has to end."""
-        ledger = self._ledger
-        for subject, row in zip(call.subjects, call.rows, strict=False):
-            if subject.limits.for_a_day:
-                used = row.used(now + ledger.shift, day_of(now))
-                over = day_is_over(subject, used, Used(0.0, 0.0))
-                if over is not None:
-                    return over
-        return None
+    def beyond_their_day(self, now: float) -> list[tuple[LiveCall, OverLimit]]:
+        """The calls that have to end, since what was talked today has passed a limit of theirs.
+
+        Nobody's when the lock is not to be had: sums that somebody is just changing would end calls for nothing.
+        """
+        watched = [
+            call
+            for call in self._calls.values()
+            if call.talks and any(subject.limits.for_a_day for subject in call.subjects)
+        ]
+        if not watched:
+            return []
+        at, day, found = now + self._ledger.shift, day_of(now), []
+        used: dict[bytes, Used] = {}
+        with self._ledger.lock as alone:
+            for call in watched if alone else ():
+                for subject, row in zip(call.subjects, call.rows, strict=True):
+                    if not subject.limits.for_a_day:
+                        continue
+                    if subject.key not in used:
+                        used[subject.key] = row.used(at, day)
+                    over = day_is_over(subject, used[subject.key], Used(0.0, 0.0))
+                    if over is not None:
+                        found.append((call, over))
+                        break
+        return found
 
     def _outgoing(self, call: LiveCall, rows: Rows, destination: str, now: float) -> OverLimit | None:
         """What keeps a call from going out to a destination; with the lock held.
@@ -259,6 +280,12 @@ class Limits:
             row.count(which, most / _HOUR, max(1.0, most), at)
         ledger.meet(call.account_id, number)
         return None
+
+
+def _give_back(call: LiveCall, price: float) -> None:
+    """The first minute of an attempt or a talk is no longer set apart; with the lock held."""
+    for row in call.rows:
+        row.hold(price, -1)
 
 
 def _full(rows: Rows) -> OverLimit | None:
