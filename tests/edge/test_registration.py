@@ -177,6 +177,79 @@ def test_failures_make_it_wait_longer_and_longer_and_leave_one_record() -> None:
     assert standing(world) is Standing.REGISTERED
 
 
+@pytest.mark.parametrize("status", [None, 500, 503])
+def test_a_carrier_that_is_down_is_asked_every_two_minutes_at_most(status: int | None) -> None:
+    """As soon as it is back its calls should find us, and a REGISTER now and then hurts nobody."""
+    world, agent = registering(carrier(cooldown_after=100))
+    times: list[float] = []
+    while len(times) < 8:
+        request = asks(agent)
+        times.append(world.now)
+        if status is not None:
+            agent.answer(request, status)
+        else:
+            world.wait(7)  # longer than attempt_seconds
+            agent.inbox.clear()
+        until_asked(world, agent, 200)
+    gaps = [later - sooner for sooner, later in pairwise(times)]
+    assert 15 <= gaps[0] <= 35
+    assert all(gap <= 125 for gap in gaps)
+    assert gaps[-1] >= 60
+
+
+def test_a_carrier_that_works_again_is_registered_at_at_once() -> None:
+    """What it knew of us may have gone with it."""
+    world, agent = registering(carrier(keepalive_seconds=10.0, cooldown_after=2))
+
+    def options() -> list[Request]:
+        found = [one for one in agent.inbox if isinstance(one, Request) and one.method == "OPTIONS"]
+        agent.inbox[:] = [one for one in agent.inbox if one not in found]
+        return found
+
+    options()
+    accepts(agent)
+    registered = world.now
+    while "gateway-out" not in [event.kind for event in world.said(Event)]:
+        world.wait(1)
+        options()
+        assert world.now < registered + 60
+    agent.gets_nothing()
+    while "gateway-back" not in [event.kind for event in world.said(Event)]:
+        until_asked(world, agent, 30)
+        for one in options()[-1:]:
+            agent.answer(one, 200)
+        assert world.now < registered + 120
+    back = world.now
+    until_asked(world, agent, 20)
+    assert world.now <= max(back, registered + 5) + 1.25
+    assert accepts(agent).headers.get("Expires") == "3600"
+    assert standing(world) is Standing.REGISTERED
+
+
+@pytest.mark.parametrize(
+    ("contacts", "granted"),
+    [
+        ("{own};expires=60", 60),
+        ("<sip:other@9.9.9.9>;expires=7, {own};expires=60", 60),
+        ("<tel:+31201234567>;expires=7, {own};expires=60", 60),
+        # Rewritten by the carrier's border: ours is one of them.
+        ("<sip:trunk4711@10.0.0.1;x=y>;expires=60", 60),
+        ("<sip:trunk4711@10.0.0.1>;expires=600, <sip:other@10.0.0.2>;expires=60", 60),
+        ("<sip:trunk4711@10.0.0.1>;expires=60, <sip:other@10.0.0.2>;expires=0", 60),
+        ("{own}", 900),
+        ("<sip:x", 900),
+    ],
+)
+def test_what_is_granted_is_that_of_our_contact(contacts: str, granted: int) -> None:
+    world, agent = registering()
+    request = asks(agent)
+    own = (request.headers.get("Contact") or "").partition(";expires=")[0]
+    agent.answer(request, 200, ("Contact", contacts.format(own=own)), ("Expires", "900"))
+    view = world.proxy.carriers.view(world.now)["carrier"].registration
+    assert view is not None
+    assert view.until == pytest.approx(world.now + granted, abs=0.1)
+
+
 def test_a_renewal_that_fails_is_tried_again_before_the_registration_runs_out() -> None:
     world, agent = registering()
     accepts(agent, 60)

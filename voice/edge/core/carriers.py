@@ -59,6 +59,7 @@ class Carriers:
         self._seen: Directory | None = None
         self._stopped = False
         self._look_at = 0.0
+        kernel.gateway_health.when_back = self._back
 
     @property
     def leaving(self) -> bool:
@@ -122,6 +123,11 @@ class Carriers:
         for gateway_id, gateway in wanted.items():
             if gateway_id not in self._works:
                 self._works[gateway_id] = self._begun(gateway, now, gateway_id in replaced)
+
+    def _back(self, gateway: Gateway, now: float) -> None:
+        work = self._works.get(gateway.id)
+        if work is not None and work.registration is not None:
+            work.registration.renew(now)
 
     def _begun(self, gateway: Gateway, now: float, replaced: bool) -> _Work:
         work = _Work(self._kernel, gateway)

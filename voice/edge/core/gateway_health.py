@@ -71,6 +71,7 @@ class GatewayHealth:
         self._journal = journal
         self._dice = dice
         self._states: dict[str, _State] = {}
+        self.when_back: Callable[[Gateway, float], None] = _nobody_listens
 
     def available(self, gateway: Gateway, now: float) -> bool:
         """Whether calls should go there."""
@@ -172,3 +173,8 @@ class GatewayHealth:
         state.reason = None
         detail = f"Gateway {gateway.name} works again."
         self._journal.write(gateway_event(gateway, "gateway-back", detail, now))
+        self.when_back(gateway, now)
+
+
+def _nobody_listens(_gateway: Gateway, _now: float) -> None:
+    """Until somebody does."""

@@ -27,11 +27,13 @@ _FIRST_WITHIN: Final = 1.0
 _RENEW_AFTER: Final = (0.8, 0.9)
 """Of the time that was granted: renewals of many gateways spread out."""
 _SHORTEST: Final = 5.0
-"""Seconds between two renewals, whatever is granted."""
+"""Seconds between two renewals, whatever is granted, and however often the gateway comes back."""
 _LONGEST: Final = 7 * 86_400
 _FIRST_PAUSE: Final = 30.0
 _LONGEST_PAUSE: Final = 1_800.0
 """Seconds after a failure before it is tried again: doubled each time, as RFC 5626 section 4.5 has it."""
+_LONGEST_SILENCE: Final = 120.0
+"""The same for a carrier that is down: as soon as it is back, its calls should find us."""
 _MOST_RETRY_AFTER: Final = 3_600
 
 
@@ -72,6 +74,7 @@ class Registration:
         self._dice = dice
         self._call_id, self._tag = new_id(), os.urandom(6).hex()
         self._cseq = 0
+        self._sent_at = float("-inf")
         self._seconds = gateway.options.register_seconds
         self._failures = 0
         self._too_brief = False
@@ -93,6 +96,13 @@ class Registration:
 
     def start(self, now: float) -> None:
         self._alarm.set(now + self._dice() * _FIRST_WITHIN)
+
+    def renew(self, now: float) -> None:
+        """The gateway works again: what it knew of us may have gone with what it was down for."""
+        if self._errand is None and self._standing in (Standing.REGISTERED, Standing.FAILED):
+            soon = max(now + self._dice() * _FIRST_WITHIN, self._sent_at + _SHORTEST)
+            if self._alarm.wanted is None or soon < self._alarm.wanted:
+                self._alarm.set(soon)
 
     def leave(self, now: float) -> None:
         """Takes the registration back; `over` once that is done, or cannot be done."""
@@ -124,6 +134,7 @@ class Registration:
 
     def _send(self, seconds: int, now: float) -> None:
         gateway = self._gateway
+        self._sent_at = now
 
         def request(door: Door, later: int) -> Request:
             return self._request(door, seconds)
@@ -186,7 +197,9 @@ class Registration:
 
     def _failed(self, response: Response | None, problem: str, now: float) -> None:
         self._failures += 1
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
+        down = response is None or response.status >= 500
+        longest = _LONGEST_SILENCE if down else _LONGEST_PAUSE
+        pause = min(longest, _FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
         pause *= 0.5 + 0.5 * self._dice()
         told = _seconds(response.headers.get("Retry-After")) if response is not None else None
         if told is not None:
@@ -197,7 +210,7 @@ class Registration:
         self._alarm.set(now + pause)
         problem = printable(problem[:200])
         remedy = "Check user name, password and register_domain of the gateway."
-        if response is None or response.status >= 500:
+        if down:
             remedy = "It is tried again; see whether its host, port and transport are right."
         if self._standing is not Standing.FAILED or problem != self._problem:
             self._tell(
@@ -211,15 +224,17 @@ class Registration:
     def _granted(self, response: Response) -> int:
         """Of our Contact in the response, or else of the whole."""
         try:
-            for contact in response.contacts:
-                if contact.sip_uri.param(MARK) == self._mark:
-                    own = _seconds(contact.params.get("expires"))
-                    if own is not None:
-                        return min(own, _LONGEST)
+            contacts = response.contacts
         except SipParseError:
-            pass
-        whole = _seconds(response.headers.get("Expires"))
-        return min(self._seconds if whole is None else whole, _LONGEST)
+            contacts = []
+        seconds = {contact.uri: _seconds(contact.params.get("expires")) for contact in contacts}
+        granted = next((told for uri, told in seconds.items() if self._mark in uri), None)
+        if granted is None:
+            # A carrier that rewrites Contacts may leave our mark out: one of those that it lists is ours.
+            granted = min((told for told in seconds.values() if told), default=None)
+        if granted is None:
+            granted = _seconds(response.headers.get("Expires"))
+        return min(self._seconds if granted is None else granted, _LONGEST)
 
     def _end(self) -> None:
         self._standing = Standing.LEFT
