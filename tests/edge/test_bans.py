@@ -20,12 +20,12 @@ from voice.edge.core.pace import Pace
 from voice.edge.settings import BanRules
 
 NOW = 1_800_000_000.0
-EVIL, GOOD = "203.0.113.9", "192.0.2.1"
+EVIL, GOOD, PEER = "203.0.113.9", "192.0.2.1", "198.51.100.7"
 
 
 def bans(named: Iterable[str] = (), **rules: object) -> Bans:
     known = frozenset(named)
-    return Bans(BanRules(**rules), known.__contains__)  # type: ignore[arg-type]
+    return Bans(BanRules(**rules), known.__contains__, {PEER}.__contains__)  # type: ignore[arg-type]
 
 
 def address(number: int) -> str:
@@ -164,9 +164,19 @@ def test_unless_the_operator_says_so() -> None:
     assert held.of(GOOD, "UDP", NOW) is not None
 
 
+def test_another_pop_is_spared_in_any_case() -> None:
+    held = bans([PEER], include_named=True)
+    offend(held, PEER, NOW, proven=True)
+    assert held.in_force(NOW) == ()
+    held.put(Ban(address=PEER, since=NOW, until=NOW + 60, reason=BanReason.FLOOD, level=1, proven=True))
+    assert held.of(PEER, "UDP", NOW) is None, "it was banned before it became a POP"
+    held.put(Ban(address=PEER, since=NOW, until=NOW + 60, reason=BanReason.OPERATOR, level=1, proven=True))
+    assert held.of(PEER, "UDP", NOW) is not None
+
+
 def test_an_address_that_comes_to_be_named_is_free_at_once() -> None:
     named: set[str] = set()
-    held = Bans(BanRules(), named.__contains__)
+    held = Bans(BanRules(), named.__contains__, {PEER}.__contains__)
     held.scanner("2001:db8::66", NOW, proven=True)
     assert held.of("2001:db8::66", "UDP", NOW) is not None
     named.add("2001:db8::1")

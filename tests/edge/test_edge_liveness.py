@@ -137,11 +137,11 @@ def test_a_pop_may_be_known_by_name(world: World, other: Agent) -> None:
     world.wait(5)
     assert report(world).state is PopState.DOWN
     assert "has no address" in report(world).why
-    assert not world.proxy.liveness.is_peer(OTHER)
+    assert not world.proxy.kernel.is_peer(OTHER)
     world.names[NAMED] = [("UDP", OTHER, 5060)]
     world.wait(30)
     assert rounds(world, other, "yyy")[-1] is PopState.ALIVE
-    assert world.proxy.liveness.is_peer(OTHER)
+    assert world.proxy.kernel.is_peer(OTHER)
 
 
 def test_without_a_key_nobody_is_asked() -> None:
@@ -160,4 +160,4 @@ def test_of_a_pop_with_several_edges_one_that_answers_gets_the_calls(world: Worl
     flow = world.proxy.liveness.flow("eu2")
     assert flow is not None
     assert flow.host == OTHER
-    assert world.proxy.liveness.is_peer("4.4.4.1")
+    assert world.proxy.kernel.is_peer("4.4.4.1")

@@ -102,7 +102,7 @@ class Edge:
     """An edge without sockets."""
 
     def __init__(self, clock: Clock) -> None:
-        self.bans = Bans(BanRules(), lambda _: False)
+        self.bans = Bans(BanRules(), lambda _: False, lambda _: False)
         self._clock = clock
 
     def put_ban(self, ban: Ban) -> None:

@@ -2,7 +2,8 @@
 
 A ban costs its victim everything, so three things are asked of the evidence.  It must not be about an
 address that the configuration names (a gateway, a network of an access control list), unless the operator
-says so: whoever can send from a customer's PBX is the customer's business.  It must be old offences that make
+says so: whoever can send from a customer's PBX is the customer's business.  Another POP, which relays what
+anybody sends, is spared in any case.  It must be old offences that make
 bans grow, not one fault.  And it must not be what somebody else can fake: a datagram's source proves
 nothing, so a ban that datagrams alone brought about keeps out datagrams alone (who was banned by a forger
 gets in by TCP), and never a source that proved a password lately.  Evidence is *proven* when it came by a
@@ -47,11 +48,12 @@ class _Suspect:
 
 
 class Bans:
-    """`named`: whether the configuration names an address."""
+    """`named`: whether the configuration names an address.  `peer`: whether an edge of ours is there."""
 
-    def __init__(self, rules: BanRules, named: Callable[[str], bool]) -> None:
+    def __init__(self, rules: BanRules, named: Callable[[str], bool], peer: Callable[[str], bool]) -> None:
         self._rules = rules
         self._named = named
+        self._peer = peer
         self._proven: OrderedDict[str, Ban] = OrderedDict()
         self._unproven: OrderedDict[str, Ban] = OrderedDict()
         self._suspects: OrderedDict[str, _Suspect] = OrderedDict()
@@ -154,7 +156,7 @@ class Bans:
     # -- within ----------------------------------------------------------------------------------
 
     def _is_exempt(self, host: str) -> bool:
-        return not self._rules.include_named and self._named(host)
+        return self._peer(host) or (not self._rules.include_named and self._named(host))
 
     def _is_suspicious(self, host: str, now: float, proven: bool) -> bool:
         if not self._rules.enabled or self._is_exempt(host):

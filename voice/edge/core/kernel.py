@@ -91,7 +91,7 @@ class Kernel:
         self.gateway_health = GatewayHealth(journal)
         self.gateway_places = GatewayPlaces()
         self.gateway_sources = GatewaySources(settings.seal_key)
-        self.bans = Bans(settings.bans, self.is_named)
+        self.bans = Bans(settings.bans, self.is_named, self.is_peer)
         self.crowd = Crowd()
         self.limits = Limits(ledger)
         self.alarms: Deadlines[Alarm] = Deadlines()
@@ -101,30 +101,31 @@ class Kernel:
 
     def is_named(self, host: str) -> bool:
         """Whether the configuration names this source: in an access control list, as a gateway or a POP."""
-        return self.directory().names(host) or self.gateway_sources.knows(host) or host in self.pop_hosts
+        return self.directory().names(host) or self.gateway_sources.knows(host) or self.is_peer(host)
+
+    def is_peer(self, host: str) -> bool:
+        """Whether this is the address of another POP, which nothing but an operator keeps out."""
+        return host in self.pop_hosts
 
     def enforced_bans(self, now: float) -> tuple[Ban, ...]:
         """Bans that keep out whole addresses or networks, so that a firewall may do it."""
-        spared = not self.settings.bans.include_named
         return tuple(
-            ban
-            for ban in self.bans.in_force(now)
-            if ban.by_operator or not (spared and self._names_within(ban.address))
+            ban for ban in self.bans.in_force(now) if ban.by_operator or not self._spares_within(ban.address)
         )
 
-    def _names_within(self, key: str) -> bool:
+    def _spares_within(self, key: str) -> bool:
+        if any(ban_key(host) == key for host in self.pop_hosts):
+            return True
+        if self.settings.bans.include_named:
+            return False
         if "/" not in key:
             return self.is_named(key)
         network = IPv6Network(key)
-        return (
-            self.directory().names_within(network)
-            or self.gateway_sources.knows_within(network)
-            or any(ban_key(host) == key for host in self.pop_hosts)
-        )
+        return self.directory().names_within(network) or self.gateway_sources.knows_within(network)
 
     def is_known(self, host: str, now: float) -> bool:
         """Whether a source is spared what strangers meet: it is named, or proved a password lately."""
-        if host in self.pop_hosts or self.bans.is_trusted(host, now):
+        if self.is_peer(host) or self.bans.is_trusted(host, now):
             return True
         return not self.settings.bans.include_named and self.is_named(host)
 

@@ -134,10 +134,6 @@ class Liveness:
         peer = self._peers.get(name)
         return None if peer is None else peer.flow
 
-    def is_peer(self, host: str) -> bool:
-        """Whether this is the address of another POP."""
-        return host in self._kernel.pop_hosts
-
     def took(self, name: str, taken: bool) -> None:
         """Whether a POP took a call that was sent to it."""
         peer = self._peers.get(name)

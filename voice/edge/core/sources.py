@@ -62,7 +62,7 @@ class Sources:
         host = source.host
         if data[:8] == b"SIP/2.0 ":
             # Of a flow of ours, or nothing: strangers' responses are not even refusals.
-            if kernel.layer.talks_to(host) or host in kernel.pop_hosts:
+            if kernel.layer.talks_to(host) or kernel.is_peer(host):
                 return True
         elif (ban := kernel.bans.of(host, source.transport, now)) is not None:
             return self._is_vouched_for(data, now) or self._banned(ban, source, now)
@@ -151,7 +151,7 @@ class Sources:
         kernel = self._kernel
         directory = kernel.directory()
         return (
-            source.host in kernel.pop_hosts
+            kernel.is_peer(source.host)
             or directory.could_admit(source.host)
             # Who came so far with TLS is told what its certificate lacks.
             or (source.secure and directory.could_admit(source.host, certified=True))
