@@ -19,11 +19,12 @@ from tests.edge.world import (
     an_account,
     gateway,
 )
+from voice.edge.core.liveness import PopState
 from voice.edge.core.pops import ELSEWHERE
 from voice.edge.core.relay_token import HEADER, LIFE_SECONDS, RelayToken, RelayTokens
-from voice.edge.settings import PopRelay
+from voice.edge.settings import BanRules, PopRelay
 from voice.records import CallStarted, Gate, Refusal
-from voice.sip.message import Request
+from voice.sip.message import Request, Response
 
 US1 = "4.4.4.4"
 EU1 = "4.4.4.5"
@@ -31,7 +32,7 @@ CALLER = "7.7.7.7"
 PLAIN = f"sip:{NUMBER}@acme.{BASE}"
 
 
-def made(account: Account | None = None) -> World:
+def made(account: Account | None = None, **settings: object) -> World:
     """The edge of eu1, which knows us1; its lists do not know the caller."""
     config = configuration(
         "eu1",
@@ -41,7 +42,7 @@ def made(account: Account | None = None) -> World:
         users={"pbx": "secret"},
         account=account,
     )
-    world = World(config, relay=PopRelay(key=KEY, interval_seconds=1_000.0))
+    world = World(config, relay=PopRelay(key=KEY, interval_seconds=1_000.0), **settings)
     world.proxy.liveness.begin(world.now)
     return world
 
@@ -155,10 +156,25 @@ def test_what_a_limit_refuses_is_on_record_as_the_callers() -> None:
 
 
 def test_a_domain_that_is_not_known_here_yet(world: World) -> None:
+    """The other POP, which knows it, may handle the call."""
     pop = world.agent(US1)
     pop.send(relayed(world, pop, domain="newer"))
-    pop.gets_response(404)
-    assert refused(world).cause == "unknown-domain"
+    assert pop.gets_response(503).headers.get("Retry-After") == ELSEWHERE
+    refusal = refused(world)
+    assert (refusal.gate, refusal.cause) == (Gate.POP, "relay-unknown-domain")
+    assert "domain newer" in refusal.remedy
+
+
+def test_no_pop_is_banned_for_what_it_relays() -> None:
+    """Whatever comes from its address, and although the operator wants customers banned as well."""
+    world = made(bans=BanRules(include_named=True, unknown_domains=2))
+    pop, carrier = world.agent(US1), world.agent(CARRIER)
+    for _ in range(5):
+        pop.send(pop.request("INVITE", f"sip:{NUMBER}@nobody.{BASE}", body=SDP))
+        pop.send(pop.request("OPTIONS", f"sip:100@acme.{BASE}", ("User-Agent", "friendly-scanner")))
+    assert world.proxy.kernel.enforced_bans(world.now) == ()
+    pop.send(relayed(world, pop))
+    carrier.gets_request("INVITE")
 
 
 def test_an_edge_that_is_being_stopped_sends_it_elsewhere(world: World) -> None:
@@ -211,6 +227,11 @@ def test_home_regions_are_tried_in_turn_and_calls_spread_over_them() -> None:
     assert min(got) > 10
 
 
+def invites(agent: Agent) -> list[Request]:
+    """Those that have come to an agent."""
+    return [one for one in agent.inbox if isinstance(one, Request) and one.method == "INVITE"]
+
+
 def at_us1() -> World:
     """The edge of us1, whose only other POP is eu1."""
     config = configuration(
@@ -229,7 +250,7 @@ def test_an_answer_that_comes_too_late_from_a_pop_is_hung_up_on() -> None:
     eu1, pbx, carrier = world.agent(EU1), world.agent("9.9.9.9"), world.agent(CARRIER)
     pbx.send(pbx.request("INVITE", PLAIN, body=SDP))
     pbx.gets_response(100)
-    sent = next(one for one in eu1.inbox if isinstance(one, Request) and one.method == "INVITE")
+    sent = invites(eu1)[0]
     world.wait(1.5)
     here = carrier.gets_request("INVITE")
     eu1.inbox.clear()
@@ -242,6 +263,64 @@ def test_an_answer_that_comes_too_late_from_a_pop_is_hung_up_on() -> None:
     pbx.gets_nothing()
     carrier.answer(here, 200, body=SDP)
     assert pbx.gets_response(200).body == SDP
+
+
+def to_us1_by_name(*answers: tuple[int, tuple[tuple[str, str], ...]]) -> tuple[Response, Refusal]:
+    """A call to a name bound to eu1, the only POP of its region, which answers so, and what comes of it."""
+    world = at_us1()
+    eu1, pbx = world.agent(EU1), world.agent("9.9.9.9")
+    pbx.send(pbx.request("INVITE", f"sip:{NUMBER}@acme.eu1.{BASE}", body=SDP))
+    pbx.gets_response(100)
+    sent = invites(eu1)[0]
+    for status, headers in answers:
+        eu1.answer(sent, status, *headers)
+    world.wait(1.2)
+    return pbx.gets_response(503), refused(world)
+
+
+CHALLENGE = ("Proxy-Authenticate", f'Digest realm="{BASE}", nonce="1"')
+
+
+@pytest.mark.parametrize(
+    ("answers", "cause"),
+    [
+        ((), "pop-region-down"),
+        (((503, (("Retry-After", ELSEWHERE),)),), "pop-not-taken"),
+        # It has no key, and so takes the call for one of a stranger's.
+        (((407, (CHALLENGE,)),), "pop-not-taken"),
+    ],
+)
+def test_a_region_that_takes_no_call_and_one_that_is_down_are_told_apart(
+    answers: tuple[tuple[int, tuple[tuple[str, str], ...]], ...], cause: str
+) -> None:
+    answer, refusal = to_us1_by_name(*answers)
+    assert (refusal.gate, refusal.cause) == (Gate.POP, cause)
+    assert answer.headers.get("Retry-After") == "5"
+    assert answer.reason == refusal.rule, "the caller is told why"
+
+
+def test_a_pop_that_is_down_by_now_is_not_tried_next() -> None:
+    """Two are lost at once: the caller waits for the first of them only."""
+    addresses: dict[str, str | None] = {"us1": f"{EDGE}:5060", "eu1": f"{EU1}:5060", "eu2": "4.4.4.6:5060"}
+    world = World(
+        configuration("us1", addresses, gateways=[gateway()], networks=["9.9.9.9/32"]),
+        relay=PopRelay(key=KEY),
+    )
+    world.proxy.liveness.begin(world.now)
+    eu1, eu2 = world.agent(EU1), world.agent("4.4.4.6")
+    pbx, carrier = world.agent("9.9.9.9"), world.agent(CARRIER)
+    pbx.send(pbx.request("INVITE", PLAIN, body=SDP))
+    first, second = (eu1, eu2) if invites(eu1) else (eu2, eu1)
+    first.answer(invites(first)[0], 100)
+    answered = 0
+    while not carrier.inbox:
+        asked = [one for one in first.inbox if isinstance(one, Request) and one.method == "OPTIONS"]
+        if answered < 3 and len(asked) > answered:
+            first.answer(asked[answered], 200)
+            answered += 1
+        world.wait(0.02)
+    assert [report.state for report in world.proxy.liveness.report(world.config)][1:] == [PopState.DOWN] * 2
+    assert invites(second) == []
 
 
 def test_a_caller_that_gives_up_while_a_pop_is_silent() -> None:
@@ -292,7 +371,7 @@ def test_who_calls_is_judged_where_the_call_is_handled() -> None:
     eu1, pbx = world.agent(EU1), world.agent("9.9.9.9")
     claims = (("P-Asserted-Identity", "<tel:+31201111111>"), ("Privacy", "id"), ("Diversion", "<sip:x@y>"))
     pbx.send(pbx.request("INVITE", PLAIN, *claims, body=SDP))
-    sent = next(one for one in eu1.inbox if isinstance(one, Request) and one.method == "INVITE")
+    sent = invites(eu1)[0]
     for name, value in claims:
         assert sent.headers.get(name) == value
     assert sent.from_.uri == f"sip:+31200000001@acme.{BASE}"

@@ -7,7 +7,7 @@ from voice.edge.core.branch import Branch
 from voice.edge.core.crossing import Passage
 from voice.edge.core.gateway_auth import why_unanswered
 from voice.edge.core.kernel import Kernel
-from voice.edge.core.pops import says_elsewhere
+from voice.edge.core.pops import does_not_take
 from voice.edge.core.redirects import follow, refused_event
 from voice.sip.flow import Flow
 from voice.sip.message import Response
@@ -70,8 +70,8 @@ def final_of(branch: Branch, response: Response, passage: Passage, source: Flow)
     if gateway is not None and response.status in (401, 407):
         # Whoever called could only answer with the secret of another trunk.
         return Final.local(502, why_unanswered(gateway, response))
-    if pop is not None and says_elsewhere(response):
-        return Final.local(503, f"POP {pop} does not take the call")
+    if pop is not None and does_not_take(response):
+        return Final(status=503, reason=f"POP {pop} does not take the call", declined=True)
     return Final(status=response.status, reason=response.reason, came=(response, passage, source))
 
 

@@ -21,6 +21,8 @@ class Final:
     reason: str
     came: tuple[Response, Passage, Flow] | None = None
     """The response that said so, on its way back; None: the edge itself says so."""
+    declined: bool = False
+    """Another POP is there, and did not take the call."""
 
     @classmethod
     def local(cls, status: int, reason: str | None = None) -> Final:

@@ -44,7 +44,10 @@ class CallFacts:
     """What the side that begins the call says of SRTP."""
     routes: tuple[str, ...] = ()
     """Routes beyond the edge, in a dialog."""
-    untaken: Callable[[float], None] | None = None
-    """Called in place of an answer when no POP took the call: its sender still waits for one."""
+    untaken: Callable[[bool, float], None] | None = None
+    """Called in place of an answer when no POP took the call: its sender still waits for one.
+
+    The first says whether any POP was there.
+    """
     answered: Callable[[Branch, Response, Flow, float], None] | None = None
     """Called with the first answer."""

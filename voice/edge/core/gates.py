@@ -25,7 +25,7 @@ from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.live_calls import LiveCall, subjects_of
 from voice.edge.core.media_gate import MediaRefused, refusal, taking, without_gateway
 from voice.edge.core.pace import Pace
-from voice.edge.core.relay_token import RelayToken
+from voice.edge.core.relay_token import NotRelayed, RelayToken
 from voice.records import Gate
 from voice.sip.challenger import Challenger, Outcome
 from voice.sip.flow import Flow
@@ -128,16 +128,18 @@ class Gates:
             return None
         return LetIn(directory=directory, account=account, domain=domain, admitted=admitted)
 
-    def let_in_elsewhere(self, request: Request, source: Flow, token: RelayToken, now: float) -> LetIn | None:
-        """Who is calling, as the POP says that asked; None: it was answered."""
+    def let_in_elsewhere(self, token: RelayToken) -> LetIn:
+        """Who is calling, as the POP says that asked.  Raises NotRelayed when that means nothing here."""
         directory = self._kernel.directory()
         domain = directory.domain_for_label(token.domain)
-        if domain is None:
-            self._unknown_domain(request, source, directory, now)
-            return None
-        account = self._account_of(request, source, directory, domain, now)
-        if account is None:
-            return None
+        account = None if domain is None else directory.account(domain.account_id)
+        if domain is None or account is None:
+            raise NotRelayed(
+                "relay-unknown-domain",
+                f"POP {token.origin}: domain {token.domain} is not known here",
+                f"POP {token.origin} let in a call to domain {token.domain}, which this POP does not know: "
+                "give both the same configuration.",
+            )
         admitted = directory.gate(domain).named(token.acl, token.sip_account)
         return LetIn(
             directory=directory, account=account, domain=domain, admitted=admitted, came_from=token.caller

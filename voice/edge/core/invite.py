@@ -163,7 +163,9 @@ class Invite:
         self.branch_failed(branch, branch.end_as or final, now)
 
     def pop_lost(self, pop: str, now: float) -> None:
-        """A POP is down: a call that waits for it goes elsewhere."""
+        """A POP is down: a call that waits for it goes elsewhere, and does not go there."""
+        for branch in self._branches:
+            branch.target.hops[:] = [hop for hop in branch.target.hops if hop.pop != pop]
         for branch in [branch for branch in self._branches if branch.hop.pop == pop]:
             branch.lost(f"POP {pop} is down", now)
 
@@ -386,12 +388,12 @@ class Invite:
             return next((final for final in self._finals if final.came is not None), Final.local(503))
         return best_of(self._finals or [Final.local(480)])
 
-    def _hand_on(self, untaken: Callable[[float], None], now: float) -> None:
+    def _hand_on(self, untaken: Callable[[bool, float], None], now: float) -> None:
         """Nobody took the call, and its sender waits for somebody else's answer."""
         self._stop_ring()
         self._handed_on = True
         self.server.owner = None
-        untaken(now)
+        untaken(any(final.declined for final in self._finals), now)
 
     def _pass_on(self, final: Final, response: Response, passage: Passage, source: Flow, now: float) -> None:
         upward = passage.backward(response, source, now)

@@ -19,7 +19,16 @@ from voice.edge.core.guise import TO_ANOTHER_EDGE
 from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.liveness import Liveness
-from voice.edge.core.pops import ELSEWHERE, HERE, RETRY_AFTER_SECONDS, Choice, choose, not_secure, region_down
+from voice.edge.core.pops import (
+    ELSEWHERE,
+    HERE,
+    RETRY_AFTER_SECONDS,
+    Choice,
+    choose,
+    not_secure,
+    not_taken,
+    region_down,
+)
 from voice.edge.core.relay_token import HEADER, NotRelayed, RelayToken, RelayTokens, taken_from
 from voice.edge.core.targets import Hop, Target
 from voice.edge.core.tokens import ids_of
@@ -61,7 +70,7 @@ class PopRelay:
         try:
             token = self._tokens.open(sealed, request, self._kernel.directory().pop, now)
         except SealError:
-            if not self._liveness.is_peer(source.host):
+            if not self._kernel.is_peer(source.host):
                 return None  # Whoever says so knows nothing: the gates decide, as for anybody.
             raise NotRelayed(
                 "relay-seal",
@@ -119,13 +128,12 @@ class PopRelay:
             # The POP that handles the call keeps its records.
             self._pending.pop(key, None)
 
-        def untaken(later: float) -> None:
+        def untaken(declined: bool, later: float) -> None:
             self._pending.pop(key, None)
             if choice.here:
                 handle_here(later)
             else:
-                assert choice.bound is not None
-                self.no_pop(request, server, source, let_in, choice, later)
+                self.no_pop(request, server, source, let_in, choice, later, declined=declined)
 
         facts = CallFacts(kind=Kind.POP, call_id="", account_id=domain.account_id, source="", untaken=untaken)
         hops = self._hops(request, source, let_in, choice, now)
@@ -145,18 +153,23 @@ class PopRelay:
         let_in: LetIn,
         choice: Choice,
         now: float,
+        *,
+        declined: bool = False,
     ) -> None:
-        """Nobody in the region of a bound name takes the call."""
-        assert choice.bound is not None
-        domain = let_in.domain
-        secure = self._may_not_leave(request)
-        refused = not_secure(choice.bound) if secure else region_down(let_in.directory, choice.bound)
+        """Nobody in the region of a bound name takes the call; `declined`: though somebody is there."""
+        bound, domain = choice.bound, let_in.domain
+        assert bound is not None
+        if self._may_not_leave(request):
+            refused = not_secure(bound)
+        else:
+            refused = not_taken(bound) if declined else region_down(let_in.directory, bound)
         verdict = Verdict(
             status=503,
             gate=Gate.POP,
             cause=refused.cause,
             rule=refused.rule,
             remedy=refused.remedy,
+            reason=refused.rule,
             headers=(("Retry-After", str(RETRY_AFTER_SECONDS)),),
             account_id=domain.account_id if domain else None,
             domain=domain.label if domain else None,

@@ -100,11 +100,26 @@ def region_down(directory: Directory, bound: Pop) -> Refused:
         cause="pop-region-down",
         rule=f"POP {bound.name}: region {bound.region} is down",
         remedy=f"The name is bound to POP {bound.name}, and no POP of region {bound.region} "
-        f"({', '.join(pop.name for pop in region)}) answers: let the PBX call the name without the POP's "
+        f"({', '.join(pop.name for pop in region)}) is alive: let the PBX call the name without the POP's "
         "label, which fails over to other regions, or call again later.",
     )
 
 
-def says_elsewhere(response: Response) -> bool:
-    """Whether another POP says that it cannot take the call, and a third may."""
-    return response.status == 503 and response.headers.get("retry-after") == ELSEWHERE
+def not_taken(bound: Pop) -> Refused:
+    """Why a call to a bound name cannot be handled, though its region lives."""
+    return Refused(
+        cause="pop-not-taken",
+        rule=f"POP {bound.name}: nobody in region {bound.region} takes the call",
+        remedy=f"The name is bound to POP {bound.name}, and the POPs of region {bound.region} that are alive "
+        "do not take the call: what they refused with this Call-ID says why. Let the PBX call the name "
+        "without the POP's label, which fails over to other regions, or call again later.",
+    )
+
+
+def does_not_take(response: Response) -> bool:
+    """Whether another POP did not take the call, and a third may.
+
+    It says so; or it asks who is calling, and so has not read the token: it has no key.
+    """
+    says_so = response.status == 503 and response.headers.get("retry-after") == ELSEWHERE
+    return says_so or response.status in (401, 407)

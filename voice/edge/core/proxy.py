@@ -298,11 +298,11 @@ class Proxy:
             return
         try:
             relayed = self._relay.taken_over(request, source, now)
+            if relayed is not None:
+                self._take_over(arrived, source, relayed, now)
+                return
         except NotRelayed as refused:
             self._answers.refuse(request, source, not_taken_over(refused), now)
-            return
-        if relayed is not None:
-            self._take_over(arrived, source, relayed, now)
             return
         let_in = self._gates.let_in(request, source, now)
         consume_credentials(request, self.kernel.settings.base_domain)
@@ -317,11 +317,11 @@ class Proxy:
             self.calls.begin(request, self._begin_server(arrived, source, now), source, admission, now)
 
     def _take_over(self, arrived: RequestArrived, source: Flow, relayed: Relayed, now: float) -> None:
-        """Another POP let the call in, and this one handles it."""
+        """Another POP let the call in, and this one handles it.  Raises NotRelayed when it cannot."""
         request = arrived.request
+        let_in = self._gates.let_in_elsewhere(relayed.token)
         with self._answers.on_behalf_of(relayed.token.caller):
-            let_in = self._gates.let_in_elsewhere(request, source, relayed.token, now)
-            admission = None if let_in is None else self._gates.settle(request, source, let_in, now)
+            admission = self._gates.settle(request, source, let_in, now)
         if admission is not None:
             self._relay.begun(relayed, now)
             self.calls.begin(request, self._begin_server(arrived, source, now), source, admission, now)
