@@ -11,6 +11,7 @@ import signal
 
 from voice.api.server import ApiServer
 from voice.bells import Bells
+from voice.descriptors import make_room
 from voice.logs import log_to_stderr
 from voice.office import services_of
 from voice.settings import Settings
@@ -20,6 +21,7 @@ from voice.store.database import Database
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT.  Raises OSError (an address that is taken) and StoreError."""
     log_to_stderr(settings)
+    make_room(settings.api.max_connections)
     asyncio.run(_serve(settings))
 
 

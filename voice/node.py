@@ -26,6 +26,7 @@ from voice.api.server import ApiServer
 from voice.ban_keeper import BanKeeper
 from voice.bells import Bells
 from voice.command_worker import CommandWorker
+from voice.descriptors import make_room
 from voice.desk_sources import Flows, Transcribers
 from voice.edge.ledger_file import LedgerFile, LedgerUnusable
 from voice.edge.server import Edge, SteadyClock
@@ -75,6 +76,9 @@ from voice.webhooks.flows import FlowFetcher
 __all__ = ["Node", "NodeError", "running", "serve"]
 
 log = logging.getLogger(__name__)
+
+_DESCRIPTORS_OF_PROCESS = 4
+"""What a call process needs here: its socket, and what is open while it is made."""
 
 
 class Node:
@@ -219,6 +223,8 @@ def serve(settings: Settings) -> None:
     one ends them with BYE.  Raises what `running` raises.
     """
     log_to_stderr(settings)
+    of_pool = _DESCRIPTORS_OF_PROCESS * settings.pool.max_processes
+    make_room(settings.sip.connections.total + settings.api.max_connections + of_pool)
     asyncio.run(_serve(settings))
 
 

@@ -56,9 +56,13 @@ class Served:
         """A new access key of an account."""
         return await access_key(read_config_file(self.config, {}).settings, account)
 
-    def signal(self, number: signal.Signals) -> None:
+    @property
+    def pid(self) -> int:
         assert self._process is not None
-        os.kill(self._process.pid, number)
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
 
     def call_processes(self) -> set[int]:
         """The pids of its call processes: children of a zygote that look like their parent."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.flows import flow, record, say
 from tests.e2e.node import account, platform, settings_text
+from tests.e2e.served import served
 from voice.config_file import read_config_file
 from voice.node import NodeError, running
 from voice.records import CallEnded, RecordingDone, RecordingStarted
@@ -71,3 +73,15 @@ async def test_a_data_directory_whose_socket_would_have_too_long_a_path(tmp_path
     with pytest.raises(NodeError, match="Choose a shorter data_directory"):
         async with running(settings):
             pass
+
+
+async def test_a_node_has_room_for_the_connections_that_it_promises(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1_024, hard))
+    try:
+        async with served(tmp_path, account()) as node:
+            room, _ = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
+            promised = read_config_file(node.config, {}).settings.sip.connections.total
+            assert room >= min(promised + 1_024, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
