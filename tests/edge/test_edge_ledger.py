@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from tests.edge.sockets import PATIENCE_SECONDS, udp_socket
 from tests.edge.world import ACCOUNT, DOMAIN, SDP
-from voice.edge.core.ledger import BYTES, CALLS, MOST_PROCESSES, Ledger, Used, day_of, key_of
+from voice.edge.core.ledger import BYTES, CALLS, HEADER_BYTES, MOST_PROCESSES, Ledger, Used, day_of, key_of
 from voice.edge.ledger_file import PATIENCE_SECONDS as LOCK_SECONDS
 from voice.edge.ledger_file import LedgerFile, LedgerUnusable
 from voice.sip.message import Request, Response, parse_message
@@ -142,9 +143,60 @@ def test_a_full_disk_is_noticed_at_the_start(path: Path) -> None:
 def test_what_cannot_be_used_says_why(path: Path, tmp_path: Path) -> None:
     with pytest.raises(LedgerUnusable, match="No such file"):
         LedgerFile(tmp_path / "no" / "limits", NOW)
-    path.write_bytes(b"something else entirely" + bytes(BYTES))
+
+
+@pytest.mark.parametrize("found", [b"something else entirely" + bytes(BYTES), b"a = 1\n", b"\0" * 64 + b"a"])
+def test_a_file_that_is_none_of_ours_stays_as_it_is(path: Path, found: bytes) -> None:
+    path.write_bytes(found)
     with pytest.raises(LedgerUnusable, match="remove it"):
         LedgerFile(path, NOW)
+    assert path.read_bytes() == found
+
+
+def test_a_file_that_does_not_fit_says_so(path: Path) -> None:
+    least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES // 2, most))
+    try:
+        with pytest.raises(LedgerUnusable, match="make room"):
+            LedgerFile(path, NOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
+    LedgerFile(path, NOW).close()
+
+
+@pytest.mark.parametrize("damage", [b"\xff", b"\x7f", b"\0", b"\x55"])
+def test_a_damaged_file_keeps_nobody(path: Path, damage: bytes) -> None:
+    """What it says beyond its first page does not have to make sense."""
+    file = LedgerFile(path, NOW)
+    row_of(file).change_places(1)
+    row_of(file).spend(Used(60.0, 1.0), day_of(NOW))
+    file.close()
+    with path.open("r+b") as raw:
+        raw.write(damage * 4)
+        # Of the first row all but its key and that it was written today.
+        raw.seek(HEADER_BYTES + 16)
+        raw.write(damage * 48)
+        raw.seek(HEADER_BYTES + 72)
+        raw.write(damage * (BYTES - HEADER_BYTES - 72))
+    again = LedgerFile(path, NOW)
+    row = row_of(again)
+    assert (row.places, row.used(NOW, day_of(NOW))) == (0, (0.0, 0.0))
+    row.change_places(1)
+    assert row.places == 1
+    again.close()
+
+
+def test_two_that_begin_a_row_without_the_lock_have_one_each(files: list[LedgerFile]) -> None:
+    one, other = files
+    key = key_of("account", "b")
+    # Both see an empty table; what the second writes stands over what the first wrote.
+    row_of(one).change_places(1)
+    other.ledger._memory[:4] = bytes(4)
+    row_of(other, key).change_places(1)
+    for file in files:
+        assert row_of(file).places == 0
+        assert row_of(file, key).places == 1
+        assert dict(file.ledger.rows()).keys() == {KEY, key}
 
 
 def test_only_so_many_share_a_file(path: Path) -> None:

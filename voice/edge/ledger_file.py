@@ -21,7 +21,7 @@ from struct import Struct
 from types import TracebackType
 from typing import Final
 
-from voice.edge.core.ledger import BYTES, MOST_PROCESSES, Ledger, day_of
+from voice.edge.core.ledger import BYTES, HEADER_BYTES, MOST_PROCESSES, Ledger, day_of
 
 PATIENCE_SECONDS: Final = 0.05
 START_SECONDS: Final = 5.0
@@ -145,16 +145,18 @@ class LedgerFile:
 
     def _take_part(self, now: float) -> tuple[mmap, int]:
         with _Lock(self._descriptor, START_SECONDS):
+            header = os.pread(self._descriptor, HEADER_BYTES, 0)
+            if header.strip(b"\0") and header[_FORMAT_AT : _FORMAT_AT + len(_FORMAT)] != _FORMAT:
+                raise LedgerUnusable(
+                    f"{self._path} is no file of limits of this version: remove it while nobody uses it, or "
+                    "choose another limits_file."
+                )
             if os.fstat(self._descriptor).st_size < BYTES:
                 # All of it, so that a full disk is noticed now, and not by a signal in the middle of a call.
                 os.posix_fallocate(self._descriptor, 0, BYTES)
             memory = mmap(self._descriptor, BYTES)
-            found = memory[_FORMAT_AT : _FORMAT_AT + len(_FORMAT)]
-            if found.strip(b"\0") and found != _FORMAT:
-                memory.close()
-                raise LedgerUnusable(f"{self._path} is no file of limits of this version: remove it.")
-            if found != _FORMAT:
-                memory[_FORMAT_AT : _FORMAT_AT + len(_FORMAT)] = _FORMAT
+            memory[_FORMAT_AT : _FORMAT_AT + len(_FORMAT)] = _FORMAT
+            if not memory[_IDENTITY_AT : _IDENTITY_AT + 16].strip(b"\0"):
                 memory[_IDENTITY_AT : _IDENTITY_AT + 16] = os.urandom(16)
             free = [one for one in range(MOST_PROCESSES) if _locked(self._descriptor, _LOCKS_AT + one)]
             if not free:

@@ -25,7 +25,7 @@ KNOWN_BUCKETS: Final = 32_768
 _KNOWN_EACH: Final = 8
 DAY: Final = 86_400.0
 
-_HEADER_BYTES: Final = 4_096
+HEADER_BYTES: Final = 4_096
 _COUNT_AT: Final = 0
 _USED_AT: Final = 64
 """A byte for each process: whether its cells may hold something."""
@@ -39,7 +39,7 @@ _TODAY_AT: Final = 64
 _PLACES_AT: Final = 96
 _SUMS_AT: Final = 160
 _SUM_BYTES: Final = 8 * MOST_PROCESSES
-_KNOWN_AT: Final = _HEADER_BYTES + MOST_ROWS * _ROW_BYTES
+_KNOWN_AT: Final = HEADER_BYTES + MOST_ROWS * _ROW_BYTES
 BYTES: Final = _KNOWN_AT + KNOWN_BUCKETS * _KNOWN_EACH * 8
 """Of the table: 18 MB, of which what is never used takes no memory."""
 
@@ -61,6 +61,8 @@ _HELD: Final = 4
 _SUM_COUNT: Final = 6
 _SUM_STARTS: Final = range(0, _SUM_COUNT * MOST_PROCESSES, MOST_PROCESSES)
 _FIRST_SECONDS: Final = 60.0
+_MOST_USED: Final = 1e15
+"""More than anybody can use in a day, of seconds or of millionths."""
 _ROUNDING: Final = 1e-5
 """Seconds; times since the epoch are this exact after some sums."""
 
@@ -82,6 +84,10 @@ class Row:
         self._memory = memory
         self._at = at
         self._process = process
+
+    def is_of(self, key: bytes) -> bool:
+        """Whether it still is this subject's: two that had no lock may both have begun a row here."""
+        return self._memory[self._at : self._at + _KEY_BYTES] == key
 
     # -- places ---------------------------------------------------------------------------------
 
@@ -210,38 +216,45 @@ class Ledger:
     def row(self, key: bytes) -> Row:
         """The row of a subject; a new one, when it has none."""
         row = self._rows.get(key)
-        return self._look_up(key) if row is None else row
+        return row if row is not None and row.is_of(key) else self._look_up(key)
 
     def rows(self) -> list[tuple[bytes, Row]]:
         """All rows that there are, with their keys."""
         self._catch_up()
-        return list(self._rows.items())
+        return [(key, row) for key, row in self._rows.items() if row.is_of(key)]
 
     def _look_up(self, key: bytes) -> Row:
         count = self._catch_up()
         row = self._rows.get(key)
-        if row is not None:
+        if row is not None and row.is_of(key):
             return row
+        new = key + bytes(_ROW_BYTES - _KEY_BYTES)
         if count < MOST_ROWS:
-            at = _HEADER_BYTES + count * _ROW_BYTES
-            self._memory[at : at + _KEY_BYTES] = key
+            at = HEADER_BYTES + count * _ROW_BYTES
+            self._memory[at : at + _ROW_BYTES] = new
             _COUNT.pack_into(self._memory, _COUNT_AT, count + 1)
             self._seen = count + 1
             row = Row(self._memory, at, self._process)
         else:
             # More subjects than fit are counted by each process for itself.
-            row = Row(bytearray(_ROW_BYTES), 0, self._process)
+            row = Row(bytearray(new), 0, self._process)
         self._rows[key] = row
         return row
 
     def _catch_up(self) -> int:
         """Learns of the rows that other processes have made; returns how many there are."""
-        (count,) = _COUNT.unpack_from(self._memory, _COUNT_AT)
-        for number in range(self._seen, count):
-            at = _HEADER_BYTES + number * _ROW_BYTES
+        count = self._count()
+        # The latest once more: somebody without the lock may have made them at the same time.
+        for number in range(max(0, min(self._seen, count) - MOST_PROCESSES), count):
+            at = HEADER_BYTES + number * _ROW_BYTES
             self._rows[bytes(self._memory[at : at + _KEY_BYTES])] = Row(self._memory, at, self._process)
-        self._seen = max(self._seen, count)
-        return int(count)
+        self._seen = count
+        return count
+
+    def _count(self) -> int:
+        """How many rows there are; never more than there can be, whatever has become of the table."""
+        (count,) = _COUNT.unpack_from(self._memory, _COUNT_AT)
+        return min(int(count), MOST_ROWS)
 
     def close(self) -> None:
         """Lets go of the table."""
@@ -259,9 +272,8 @@ class Ledger:
 
     def clear_process(self, process: int) -> None:
         """Takes away what a process held that is gone: its calls, and what they were talking."""
-        (count,) = _COUNT.unpack_from(self._memory, _COUNT_AT)
-        for number in range(count):
-            at = _HEADER_BYTES + number * _ROW_BYTES
+        for number in range(self._count()):
+            at = HEADER_BYTES + number * _ROW_BYTES
             _COUNT.pack_into(self._memory, at + _PLACES_AT + 4 * process, 0)
             for which in range(_SUM_COUNT):
                 _ONE.pack_into(self._memory, at + _SUMS_AT + which * _SUM_BYTES + 8 * process, 0.0)
@@ -269,17 +281,17 @@ class Ledger:
 
     def clear_rows(self, day: int) -> None:
         """Begins a new table that keeps only what was used today; for when no process uses it."""
-        (count,) = _COUNT.unpack_from(self._memory, _COUNT_AT)
         kept = []
-        for number in range(count):
-            at = _HEADER_BYTES + number * _ROW_BYTES
+        for number in range(self._count()):
+            at = HEADER_BYTES + number * _ROW_BYTES
             key = bytes(self._memory[at : at + _KEY_BYTES])
             today = bytes(self._memory[at + _TODAY_AT : at + _TODAY_AT + _THREE.size])
-            if _THREE.unpack(today)[0] == day:
+            written, *used = _THREE.unpack(today)
+            if written == day and all(0.0 <= amount < _MOST_USED for amount in used):
                 kept.append((key, today))
             self._memory[at : at + _ROW_BYTES] = bytes(_ROW_BYTES)
         for number, (key, today) in enumerate(kept):
-            at = _HEADER_BYTES + number * _ROW_BYTES
+            at = HEADER_BYTES + number * _ROW_BYTES
             self._memory[at : at + _KEY_BYTES] = key
             self._memory[at + _TODAY_AT : at + _TODAY_AT + _THREE.size] = today
         _COUNT.pack_into(self._memory, _COUNT_AT, len(kept))
