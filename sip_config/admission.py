@@ -90,6 +90,9 @@ class NeedsDigest:
         names = _listed([acl.name for acl in self.acls])
         rule = f"domain {self.domain.label}: SIP accounts of {names}"
         known = self.credentials(username)
+        if known:
+            account = f"SIP account {quoted(username)} of {_listed([one.acl.name for one in known])}"
+            rule = f"domain {self.domain.label}: {account}"
         if not known:
             cause = "unknown-user"
             remedy = (

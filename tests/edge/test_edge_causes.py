@@ -431,9 +431,17 @@ def causes(repository: Path) -> set[str]:
     found = {outcome.name.lower().replace("_", "-") for outcome in Outcome} - NO_REFUSALS
     for folder in ("sip_config", "voice/edge"):
         for file in (repository / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text())):
+            tree = ast.parse(file.read_text())
+            named = {
+                node.target.id: node.value
+                for node in tree.body
+                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value
+            }
+            for node in ast.walk(tree):
                 if is_cause(node):
                     found |= constants(node.value)
+                    names = {one.id for one in ast.walk(node.value) if isinstance(one, ast.Name)}
+                    found |= {text for name in names & set(named) for text in constants(named[name])}
     return found
 
 

@@ -96,7 +96,9 @@ class Answers:
     def record(self, request: Request | None, source: Flow, verdict: Verdict, now: float) -> None:
         refusals = self._kernel.refusals
         source = self._caller or source
-        if refusals.again(source.host, verdict.gate, verdict.rule):
+        sip_call_id = _short(request.headers.get("Call-ID") or "") if request else ""
+        wanted = sip_call_id if request and request.method == "INVITE" else ""
+        if refusals.again(source.host, verdict.cause, verdict.rule, wanted):
             return
         admitted = verdict.admitted
         delivered = verdict.account_id is not None and verdict.domain is None
@@ -113,7 +115,7 @@ class Answers:
                 method=_short(request.method) if request else "",
                 request_uri=_short(unmarked(request.uri)) if request else "",
                 from_uri=from_on_record(request, delivered=delivered) if request else "",
-                sip_call_id=_short(request.headers.get("Call-ID") or "") if request else "",
+                sip_call_id=sip_call_id,
                 account_id=verdict.account_id,
                 domain=verdict.domain,
                 acl=admitted.acl.name if admitted else None,

@@ -312,7 +312,8 @@ class Calls:
     ) -> None:
         source, request = admission.came_from or crossing.source, crossing.request
         assert request is not None
-        if self._kernel.refusals.again(source.host, Gate.POOL, rule):
+        sip_call_id = printable(request.call_id[:256])
+        if self._kernel.refusals.again(source.host, cause, rule, sip_call_id):
             return
         refusal = Refusal(
             at=now,
@@ -325,7 +326,7 @@ class Calls:
             method=request.method,
             request_uri=printable(unmarked(request.uri)[:256]),
             from_uri=from_on_record(request, delivered=admission.domain is None),
-            sip_call_id=printable(request.call_id[:256]),
+            sip_call_id=sip_call_id,
             account_id=admission.account.id,
             domain=admission.domain.label if admission.domain else None,
             acl=admission.acl_name,

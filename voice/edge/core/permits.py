@@ -114,7 +114,7 @@ class Permit:
     def _record(self, over: OverLimit, text: str, now: float) -> Final:
         plan, refusals = self._plan, self._kernel.refusals
         source = f"call {plan.call_id}"
-        if not refusals.again(source, Gate.LIMITS, over.rule):
+        if not refusals.again(source, over.cause, over.rule):
             refusals.write(
                 Refusal(
                     at=now,
@@ -131,5 +131,6 @@ class Permit:
                 ),
                 source,
                 now,
+                ours=True,
             )
         return Final.local(_FORBIDDEN, printable(over.remedy[:_LONGEST_REASON]))

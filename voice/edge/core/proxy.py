@@ -39,6 +39,7 @@ from voice.edge.core.relay_token import NotRelayed
 from voice.edge.core.routeset import NotSealed, routes_beyond
 from voice.edge.core.scanners import KNOWN_SCANNER, caught
 from voice.edge.core.screening import (
+    CANCEL_WITHOUT_CALL,
     DRAINING,
     NO_SEALED_ROUTE,
     SIPS_IN_THE_CLEAR,
@@ -405,7 +406,7 @@ class Proxy:
         request = arrived.request
         invite = self.kernel.layer.invite_of(request)
         if invite is None:
-            self._answers.send(request, source, 481)
+            self._answers.refuse(request, source, CANCEL_WITHOUT_CALL, now)
             return
         cancel = self.kernel.layer.begin_server(arrived, reply_flow(request, source))
         cancel.respond(make_response(request, 200, to_tag=self._answers.tag(request)), now)

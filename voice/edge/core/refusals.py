@@ -1,7 +1,8 @@
 """Every refusal leaves one record; a flood of equal ones leaves one with a count.
 
-Equal means: same source address, gate and rule.  The first is written at once, so that whoever looks
-finds it; those that follow within the fold time are counted and written as one when it has passed.
+Equal means: same source address, cause and rule.  The first is written at once, so that whoever looks
+finds it; those that follow within the fold time are counted and written as one when it has passed.  Of calls
+from a source that is no stranger the first few are written at once: its owner looks for them by Call-ID.
 Memory is bounded: when too many different ones are being counted, all are written and forgotten.  So is the
 work: beyond `NEW_PER_SECOND` different ones a second, which only forged sources make, those of strangers
 become one record for each cause, of many sources.  What happens to a source that the configuration names, or
@@ -23,6 +24,8 @@ written sooner."""
 
 NEW_PER_SECOND: Final = 200.0
 NEW_AT_ONCE: Final = 2_000
+ALONE: Final = 20
+"""Equal refusals of one source that is no stranger that are not counted but written, within the fold time."""
 MANY: Final = "many sources"
 """What stands for the address in a record of many."""
 
@@ -30,11 +33,15 @@ Key = tuple[str, str, str]
 
 
 class _Fold:
-    __slots__ = ("count", "first", "until")
+    __slots__ = ("alone", "count", "first", "last", "until")
 
-    def __init__(self, first: Refusal, until: float) -> None:
+    def __init__(self, first: Refusal, until: float, alone: int) -> None:
         self.first = first
         self.until = until
+        self.alone = alone
+        """How many more are written by themselves."""
+        self.last = first.sip_call_id
+        """Call-ID of the latest of these: what is only sent again is counted."""
         self.count = 0
 
 
@@ -56,23 +63,33 @@ class Refusals:
         """How many different ones are being counted now."""
         return len(self._folds)
 
-    def again(self, source: str, gate: str, rule: str) -> bool:
-        """Counts a refusal that is being folded; False: it is new, and `write` has to be told all of it."""
-        fold = self._folds.get((source, gate, rule))
-        if fold is None:
+    def again(self, source: str, cause: str, rule: str, sip_call_id: str = "") -> bool:
+        """Counts a refusal that is being folded; False: `write` has to be told all of it.
+
+        `sip_call_id`: of the call that is refused, which may deserve a record of its own.
+        """
+        fold = self._folds.get((source, cause, rule))
+        if fold is None or (fold.alone and sip_call_id not in ("", fold.last)):
             return False
         fold.count += 1
         self.total += 1
-        self.by_gate[gate] += 1
+        self.by_gate[fold.first.gate] += 1
         return True
 
-    def write(self, refusal: Refusal, source: str, now: float) -> None:
-        """Records a refusal of which `again` said that it is new."""
+    def write(self, refusal: Refusal, source: str, now: float, *, ours: bool = False) -> None:
+        """Records a refusal that `again` did not count.  `ours`: of a call that was let in, no stranger's."""
         self.total += 1
         self.by_gate[refusal.gate] = self.by_gate.get(refusal.gate, 0) + 1
-        key = source, refusal.gate, refusal.rule
-        if not self._known(source, now) and not self._pace.allows("", now):
-            key = MANY, refusal.gate, refusal.cause
+        key = source, refusal.cause, refusal.rule
+        fold = self._folds.get(key)
+        if fold is not None:
+            fold.alone -= 1
+            fold.last = refusal.sip_call_id
+            self._journal.write(refusal)
+            return
+        known = ours or self._known(source, now)
+        if not known and not self._pace.allows("", now):
+            key = MANY, refusal.cause, ""
             fold = self._folds.get(key)
             if fold is not None:
                 fold.count += 1
@@ -88,7 +105,7 @@ class Refusals:
         if len(self._folds) >= MAX_FOLDED:
             self.flush()
         until = now + self._fold_seconds
-        self._folds[key] = _Fold(refusal, until)
+        self._folds[key] = _Fold(refusal, until, ALONE if known else 0)
         if self._next_flush is None:
             self._next_flush = until
         self._journal.write(refusal)

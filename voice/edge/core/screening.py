@@ -34,6 +34,14 @@ NO_SEALED_ROUTE: Final = Verdict(
     remedy="The request belongs to no call of this edge: send it to the Contact and along the Record-Route "
     "that the call was answered with.",
 )
+CANCEL_WITHOUT_CALL: Final = Verdict(
+    status=481,
+    gate=Gate.REQUEST,
+    cause="cancel-without-call",
+    rule="no INVITE to cancel",
+    remedy="The CANCEL is for no call that rings: it was answered or refused meanwhile, or the CANCEL has "
+    "another branch in its Via than the INVITE.",
+)
 SIPS_IN_THE_CLEAR: Final = Verdict(
     status=403,
     gate=Gate.REQUEST,

@@ -25,6 +25,9 @@ MOST_PACED: Final = 65_536
 KNOWN_IN_CROWD: Final = 1_000
 """Datagrams a second of one source that is no stranger, while there are more than can be dealt with: its
 address may be forged, and the others are no strangers either."""
+_UNKNOWN: Final = "source-unknown"
+_TOO_FAST: Final = "source-too-fast"
+_OVERLOADED: Final = "edge-overloaded"
 _CROWDED: Final = "more datagrams than can be dealt with"
 _CROWDING: Final = (
     f"more datagrams than can be dealt with, and more than {KNOWN_IN_CROWD} per second of a source"
@@ -60,13 +63,11 @@ class Sources:
         """Whether the packet may be looked at."""
         kernel = self._kernel
         host = source.host
-        if data[:8] == b"SIP/2.0 ":
-            # Of a flow of ours, or nothing: strangers' responses are not even refusals.
-            if kernel.layer.talks_to(host) or kernel.is_peer(host):
-                return True
-        elif (ban := kernel.bans.of(host, source.transport, now)) is not None:
+        if data[:8] == b"SIP/2.0 " and (kernel.layer.talks_to(host) or kernel.is_peer(host)):
+            return True
+        if (ban := kernel.bans.of(host, source.transport, now)) is not None:
             return self._is_vouched_for(data, now) or self._banned(ban, source, now)
-        elif self._could_be_admitted(source):
+        if self._could_be_admitted(source):
             if kernel.is_known(host, now):
                 return (
                     not kernel.crowd.is_there
@@ -84,13 +85,13 @@ class Sources:
                 or self._was_challenged(data, host, now)
                 or self._crowded_out(source, _CROWDED, now)
             )
-        elif self._is_vouched_for(data, now):
+        if self._is_vouched_for(data, now):
             return True
-        if not kernel.refusals.again(host, Gate.SOURCE, RULE):
+        if not kernel.refusals.again(host, _UNKNOWN, RULE):
             verdict = Verdict(
                 status=0,
                 gate=Gate.SOURCE,
-                cause="source-unknown",
+                cause=_UNKNOWN,
                 rule=RULE,
                 remedy=f"Nothing admits packets from {host}: add the address to an access control "
                 "list of a domain, or attach a list that has SIP accounts and no networks.",
@@ -99,13 +100,13 @@ class Sources:
         return False
 
     def _banned(self, ban: Ban, source: Flow, now: float) -> bool:
-        rule = f"banned: {ban.reason}"
-        if not self._kernel.refusals.again(source.host, Gate.BAN, rule):
+        cause, rule = _BANNED[ban.reason], f"banned: {ban.reason}"
+        if not self._kernel.refusals.again(source.host, cause, rule):
             until = datetime.fromtimestamp(ban.until, UTC).isoformat(" ", "seconds")
             verdict = Verdict(
                 status=0,
                 gate=Gate.BAN,
-                cause=_BANNED[ban.reason],
+                cause=cause,
                 rule=rule,
                 remedy=f"{ban.address} is banned until {until}, because {MEANING[ban.reason]}: release it "
                 f"with trunkflow bans release {ban.address}, or name the address in an access control list.",
@@ -116,11 +117,11 @@ class Sources:
     def _too_fast(self, source: Flow, now: float) -> bool:
         rule = f"{self._pace.rate:g} requests per second of a source"
         self._kernel.bans.too_fast(source.host, now, proven=source.transport != "UDP")
-        if not self._kernel.refusals.again(source.host, Gate.BAN, rule):
+        if not self._kernel.refusals.again(source.host, _TOO_FAST, rule):
             verdict = Verdict(
                 status=0,
                 gate=Gate.BAN,
-                cause="source-too-fast",
+                cause=_TOO_FAST,
                 rule=rule,
                 remedy=f"{source.host} sent more than {rule} that has not logged in: name the address in an "
                 "access control list, log in, or raise requests_per_second in [node.bans].",
@@ -135,11 +136,11 @@ class Sources:
         )
 
     def _crowded_out(self, source: Flow, rule: str, now: float) -> bool:
-        if not self._kernel.refusals.again(source.host, Gate.BAN, rule):
+        if not self._kernel.refusals.again(source.host, _OVERLOADED, rule):
             verdict = Verdict(
                 status=0,
                 gate=Gate.BAN,
-                cause="edge-overloaded",
+                cause=_OVERLOADED,
                 rule=rule,
                 remedy=f"More came than the edge can deal with. {_WAYS_OUT[rule].format(source.host)}, "
                 "and give the edge more processor time.",
