@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Final
 
@@ -10,10 +11,10 @@ import pytest
 
 from sip_config.model import Transport
 from tests.edge.authority import Authority
-from tests.edge.sockets import address, running, settings
-from tests.edge.test_edge_tls import carrier, connected, status
-from tests.edge.test_edge_transports import invite
-from tests.edge.world import DOMAIN, directory, gateway
+from tests.edge.sockets import PATIENCE_SECONDS, address, running, settings
+from tests.edge.test_edge_tls import LOOPBACK, carrier, connected, shown_names, status
+from tests.edge.test_edge_transports import invite, options
+from tests.edge.world import BASE, DOMAIN, directory, gateway
 from voice.records import Event, LegChanged, LegStatus, Refusal
 
 DNS, URI, ADDRESS, MAIL = 0x82, 0x86, 0x87, 0x81
@@ -96,15 +97,69 @@ async def test_a_gateway_whose_names_cannot_be_read_gets_no_call(authority: Auth
         assert there.got.empty()
 
 
-async def test_ours_whose_names_cannot_be_read_is_said_and_renewals_go_on(authority: Authority) -> None:
-    usual = authority.issue("edge.pem", DOMAIN)
+async def test_a_file_of_the_folder_that_cannot_be_used_keeps_no_other_from_renewal(
+    authority: Authority,
+) -> None:
+    usual = authority.issue("edge.pem", BASE)
     more = authority.issue("more/acme.pem", DOMAIN)
     tls = authority.settings(usual, folder=more.parent, watch_seconds=0.02)
-    async with running(directory(), settings(tls=tls)) as (_, records):
+    async with running(directory(), settings(tls=tls)) as (edge, records):
         authority.issue_odd("more/acme.pem", *UNREADABLE["bytes in a host"])
         refused = await records.first(Event)
         assert refused.kind == "certificates-refused"
         assert str(more) in refused.detail
         records.all.clear()
-        authority.issue("more/acme.pem", DOMAIN)
+        authority.issue("edge.pem", BASE, f"new.{BASE}")
+        assert (await records.first(Event)).kind == "certificates-refused", "it is still there"
+        for name, names in ((BASE, {BASE, f"new.{BASE}"}), (DOMAIN, {DOMAIN})):
+            async with connected(address(edge, "TLS"), authority.client(), name) as (_, writer):
+                assert shown_names(writer) == names
+        records.all.clear()
+        authority.issue("more/acme.pem", DOMAIN, f"new.{DOMAIN}")
         assert (await records.first(Event)).kind == "certificates-renewed"
+        async with connected(address(edge, "TLS"), authority.client(), DOMAIN) as (_, writer):
+            assert shown_names(writer) == {DOMAIN, f"new.{DOMAIN}"}
+
+
+async def test_a_file_of_the_folder_that_cannot_be_used_keeps_no_edge_from_its_start(
+    authority: Authority,
+) -> None:
+    usual = authority.issue("edge.pem", BASE)
+    more = authority.issue("more/acme.pem", DOMAIN)
+    (more.parent / "broken.pem").write_text("nothing")
+    tls = authority.settings(usual, folder=more.parent)
+    async with running(directory(), settings(tls=tls)) as (edge, records):
+        refused = await records.first(Event)
+        assert refused.kind == "certificates-refused"
+        assert "broken.pem" in refused.detail
+        async with connected(address(edge, "TLS"), authority.client(), DOMAIN) as (_, writer):
+            assert shown_names(writer) == {DOMAIN}
+
+
+async def test_the_edge_goes_on_while_files_are_read(authority: Authority) -> None:
+    """What is read is a pipe that nobody writes to."""
+    usual = authority.issue("edge.pem", DOMAIN)
+    tls = authority.settings(usual, watch_seconds=0.02)
+    async with running(LOOPBACK, settings(tls=tls)) as (edge, records):
+        pipe = usual.with_suffix(".pipe")
+        os.mkfifo(pipe)
+        pipe.replace(usual)
+        writing = await read_from(usual)
+        try:
+            async with connected(address(edge, "TLS"), authority.client(), DOMAIN) as (reader, writer):
+                writer.write(options("TLS"))
+                assert await status(reader) == 200
+            assert not [one for one in records.all if isinstance(one, Event)]
+        finally:
+            os.close(writing)
+        assert (await records.first(Event)).kind == "certificates-refused"
+
+
+async def read_from(pipe: Path) -> int:
+    """Waits until somebody reads from it; our end of it."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                await asyncio.sleep(0.01)

@@ -224,7 +224,9 @@ async def test_a_bad_certificate_is_said_and_the_one_before_stays(authority: Aut
         async with connected(address(edge, "TLS"), authority.client(), BASE) as (_, writer):
             assert shown_names(writer) == {BASE}
         authority.issue("edge.pem", DOMAIN)
+        records.all.clear()
         edge.reload_certificates()
+        assert (await records.first(Event)).kind == "certificates-renewed"
         async with connected(address(edge, "TLS"), authority.client(), DOMAIN) as (_, writer):
             assert shown_names(writer) == {DOMAIN}
 

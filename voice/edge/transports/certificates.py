@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cryptography import x509
 
@@ -30,13 +30,29 @@ class CertificateFault(Exception):
     """A file cannot be used.  The message says which, why, and what to do."""
 
 
+class _Own(NamedTuple):
+    """A certificate of ours, ready to be shown."""
+
+    context: ssl.SSLContext
+    expiry: datetime
+    names: list[str]
+
+
 class Certificates:
-    """Raises CertificateFault when they cannot be read the first time."""
+    """Raises CertificateFault when they cannot be read the first time.
+
+    What cannot be used of the folder is left out, and told in `faults`: one customer's file must not keep the
+    others, or the edge itself, from having theirs.
+    """
 
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
         self._stamps: tuple[Stamp, ...] = ()
+        self._more: dict[Path, _Own] = {}
+        """Of the folder."""
         self._by_name: dict[str, ssl.SSLContext] = {}
+        self.faults: tuple[CertificateFault, ...] = ()
+        """What was wrong with files of the folder when they were last read."""
         self.expiry: tuple[datetime, Path] = datetime.max.replace(tzinfo=UTC), settings.certificate
         """When the first of ours is good no longer, and its file."""
         self.server_context, self.client_context = self._read()
@@ -66,19 +82,39 @@ class Certificates:
         stamps = self._stamp()
         # Taken even when what follows fails: the same bad file is not read and complained of again and again.
         self._stamps = stamps
-        usual = self._server(settings.certificate, settings.private_key)
-        expiries = [(_read_own(settings.certificate)[0], settings.certificate)]
-        by_name: dict[str, ssl.SSLContext] = {}
-        for chain, key in _pairs(settings.folder):
-            context = self._server(chain, key)
-            expiry, names = _read_own(chain)
-            expiries.append((expiry, chain))
-            by_name.update(dict.fromkeys(names, context))
+        usual = self._own(settings.certificate, settings.private_key)
+        more, faults = self._of_folder()
         client = self._client()
-        self._by_name = by_name
-        self.expiry = min(expiries)
-        usual.sni_callback = self._chosen
-        return usual, client
+        by_name = {name: own.context for own in more.values() for name in own.names}
+        if by_name:
+            usual.context.sni_callback = self._chosen
+        self._more, self._by_name, self.faults = more, by_name, tuple(faults)
+        all_of_them = {**more, settings.certificate: usual}
+        self.expiry = min((own.expiry, path) for path, own in all_of_them.items())
+        return usual.context, client
+
+    def _of_folder(self) -> tuple[dict[Path, _Own], list[CertificateFault]]:
+        """Of a file that cannot be used, what was read of it before."""
+        more: dict[Path, _Own] = {}
+        faults = []
+        for chain, key in _pairs(self._settings.folder):
+            try:
+                more[chain] = self._own(chain, key)
+            except CertificateFault as fault:
+                faults.append(fault)
+                if chain in self._more:
+                    more[chain] = self._more[chain]
+        return more, faults
+
+    def _own(self, chain: Path, key: Path | None) -> _Own:
+        context = self._server(chain, key)
+        try:
+            first = x509.load_pem_x509_certificates(chain.read_bytes())[0]
+            return _Own(context, first.not_valid_after_utc, _names_in(first))
+        except (OSError, ValueError) as fault:
+            raise CertificateFault(
+                f"The certificate {chain} cannot be read: {fault}. Give one in PEM whose names are ASCII."
+            ) from None
 
     def _chosen(self, connection: Any, name: str | None, _context: ssl.SSLContext) -> None:
         """The client says whom it wants to talk to: shows the certificate of that name."""
@@ -158,18 +194,8 @@ def _pairs(folder: Path | None) -> list[tuple[Path, Path | None]]:
     return [(chain, key if key.exists() else None) for chain, key in keys]
 
 
-def _read_own(chain: Path) -> tuple[datetime, list[str]]:
-    """Until when our own certificate is good, and what it is for; those after it lead to its authority."""
-    try:
-        own = x509.load_pem_x509_certificates(chain.read_bytes())[0]
-        return own.not_valid_after_utc, _names_in(own)
-    except (OSError, ValueError) as fault:
-        raise CertificateFault(
-            f"The certificate {chain} cannot be read: {fault}. Give one in PEM whose names are ASCII."
-        ) from None
-
-
 def _names_in(certificate: x509.Certificate) -> list[str]:
+    """What a certificate is for."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -15,11 +15,17 @@ from voice.records import Event, Journal
 WARNING_SECONDS: Final = 14 * 86_400.0
 """Before the end of a certificate."""
 
+_MOST_TOLD: Final = 10
+"""Files with a fault, each time that all are read."""
+
 log = logging.getLogger(__name__)
 
 
 class Renewal:
-    """Looks now and then; `renew` is for whoever knows better."""
+    """Looks now and then; `renew` is for whoever knows better.
+
+    Files are read in a thread: a thousand certificates take seconds, which calls do not have.
+    """
 
     def __init__(self, certificates: Certificates, journal: Journal, clock: Callable[[], float]) -> None:
         self._certificates = certificates
@@ -27,6 +33,7 @@ class Renewal:
         self._clock = clock
         self._warned_of: datetime | None = None
         """The end of a certificate, once it was said that it is near."""
+        self._asked = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     async def close(self) -> None:
@@ -35,16 +42,29 @@ class Renewal:
             await self._task
 
     def renew(self) -> None:
-        """Reads all files; a fault is recorded, and what was read before stays in force."""
+        """Has all files read, at once, whatever their times say."""
+        self._asked.set()
+
+    async def _renew(self) -> None:
+        """A fault is recorded, and what was read before stays in force."""
         try:
-            self._certificates.reload()
+            await asyncio.to_thread(self._certificates.reload)
         except CertificateFault as fault:
-            log.error("the certificates before stay in force: %s", fault)
-            kind, detail = "certificates-refused", str(fault)
-        else:
+            self._refused(fault)
+            return
+        self._tell_faults()
+        if not self._certificates.faults:
             log.info("certificates were read anew")
-            kind, detail = "certificates-renewed", "New connections get the certificates as they are now."
-        self._journal.write(Event(at=self._clock(), kind=kind, detail=detail))
+            detail = "New connections get the certificates as they are now."
+            self._journal.write(Event(at=self._clock(), kind="certificates-renewed", detail=detail))
+
+    def _tell_faults(self) -> None:
+        for fault in self._certificates.faults[:_MOST_TOLD]:
+            self._refused(fault)
+
+    def _refused(self, fault: CertificateFault) -> None:
+        log.error("what was read of a certificate before stays in force: %s", fault)
+        self._journal.write(Event(at=self._clock(), kind="certificates-refused", detail=str(fault)))
 
     def _warn(self) -> None:
         """Says once of each certificate that its end is near."""
@@ -59,8 +79,13 @@ class Renewal:
         self._journal.write(Event(at=now, kind="certificate-expires", detail=detail))
 
     async def _watch(self) -> None:
+        self._tell_faults()
         while True:
             self._warn()
-            await asyncio.sleep(self._certificates.watch_seconds)
-            if self._certificates.changed():
-                self.renew()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._certificates.watch_seconds):
+                    await self._asked.wait()
+            asked = self._asked.is_set()
+            self._asked.clear()
+            if asked or await asyncio.to_thread(self._certificates.changed):
+                await self._renew()
