@@ -46,15 +46,24 @@ class Ground:
 
 @asynccontextmanager
 async def ground(
-    transport: str = "UDP", tls: TlsSettings | None = None, call_seconds: int = 600, **more: object
+    transport: str = "UDP",
+    tls: TlsSettings | None = None,
+    *,
+    call_seconds: int = 600,
+    from_anywhere: bool = False,
+    **more: object,
 ) -> AsyncIterator[Ground]:
-    """The edge takes UDP and TCP at one port, and with `tls` TLS at another; `more` changes the aim."""
+    """The edge takes UDP and TCP at one port, and with `tls` TLS at another; `more` changes the aim.
+
+    `from_anywhere`: a login is enough, so that no address of an attacker is named, and each may be banned.
+    """
     port, secure = free_port(SOCK_STREAM), free_port(SOCK_STREAM)
     ports = {Transport.UDP: port, Transport.TCP: port, **({Transport.TLS: secure} if tls else {})}
     listen = tuple(Listen(transport=one, host="127.0.0.1", port=its_port) for one, its_port in ports.items())
     async with carrier() as far_end:
-        config = _configured(far_end.port, call_seconds)
-        async with running(config, replace(settings(), listen=listen, tls=tls)) as (edge, records):
+        config = _configured(far_end.port, call_seconds, from_anywhere)
+        chosen = replace(settings(), listen=listen, tls=tls)
+        async with running(config, chosen) as (edge, records):
             port = ports[Transport(transport)]
             aim = Aim(
                 host="127.0.0.1",
@@ -71,12 +80,12 @@ async def ground(
             yield Ground(edge=edge, carrier=far_end, records=records, aim=replace(aim, **more))  # type: ignore[arg-type]
 
 
-def _configured(carrier_port: int, call_seconds: int) -> Directory:
+def _configured(carrier_port: int, call_seconds: int, from_anywhere: bool) -> Directory:
     """A domain that a login opens, and one that an address opens."""
     login = SipAccount(id=USER, username=USER, ha1=ha1_for_all(username=USER, realm=BASE, password=PASSWORD))
     acls = (
-        _acl("office", "127.0.0.0/8", login),
-        _acl("guarded", f"{ADMITTED}/32"),
+        _acl("office", () if from_anywhere else ("127.0.0.0/8",), login),
+        _acl("guarded", (f"{ADMITTED}/32",)),
     )
     labels = {"acme": acls[0], "guarded": acls[1]}
     return Directory(
@@ -94,12 +103,12 @@ def _configured(carrier_port: int, call_seconds: int) -> Directory:
     )
 
 
-def _acl(name: str, network: str, *logins: SipAccount) -> Acl:
+def _acl(name: str, networks: Sequence[str], *logins: SipAccount) -> Acl:
     return Acl(
         id=AclId(name),
         account_id=ACCOUNT,
         name=name,
-        networks=(ip_network(network),),
+        networks=tuple(ip_network(network) for network in networks),
         sip_accounts=logins,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,34 @@ async def test_a_server_that_dies_of_an_attack_fails_it_and_all_that_follow() ->
     attacks = [
         Attack(family="x", name=name, expected="", run=harmless) for name in ("before", "deadly", "after")
     ]
-    async with bad_server(dies_after=2) as aim:
+    # An OPTIONS before all; for each attack one of the attacker, and one of the good caller afterwards.
+    async with bad_server(dies_after=4) as aim:
         results = await run(aim, attacks)
     assert [result.verdict for result in results] == [Verdict.PASS, Verdict.FAIL, Verdict.FAIL]
     assert results[1].reason.startswith("afterwards: OPTIONS is not answered")
+
+
+async def test_a_server_that_is_gone_is_not_attacked_any_further() -> None:
+    async def harmless(_field: Field) -> str:
+        return "nothing"
+
+    async with bad_server(dies_after=1) as aim:
+        results = await run(aim, [Attack(family="x", name="x", expected="", run=harmless)] * 7)
+    assert [result.verdict for result in results] == [Verdict.FAIL] * 5 + [Verdict.SKIP] * 2
+    assert results[5].reason == "not made: after 5 attacks in a row nobody was served"
+
+
+async def test_no_attack_begins_when_the_time_is_over() -> None:
+    async def slow(_field: Field) -> str:
+        await asyncio.sleep(0.3)
+        return "nothing"
+
+    async with bad_server() as aim:
+        results = await run(
+            replace(aim, at_most=0.2), [Attack(family="x", name="x", expected="", run=slow)] * 3
+        )
+    assert [result.verdict for result in results] == [Verdict.PASS, Verdict.SKIP, Verdict.SKIP]
+    assert results[2].reason == "not made: 0.2 s are over, see --at-most"
 
 
 async def test_an_attack_with_a_bug_of_its_own_is_no_pass_and_does_not_end_the_others() -> None:
@@ -80,27 +105,27 @@ async def test_a_server_that_serves_nobody_is_not_attacked() -> None:
 @pytest.mark.parametrize(
     ("target", "found"),
     [
-        ("127.0.0.1", ("127.0.0.1", 5060)),
-        ("127.0.0.1:5070", ("127.0.0.1", 5070)),
-        ("[::1]:5070", ("::1", 5070)),
-        ("::1", ("::1", 5060)),
-        ("10.1.2.3", ("10.1.2.3", 5060)),
-        ("192.168.0.1", ("192.168.0.1", 5060)),
+        ("127.0.0.1", ("127.0.0.1", "127.0.0.1", 5060)),
+        ("127.0.0.1:5070", ("127.0.0.1", "127.0.0.1", 5070)),
+        ("[::1]:5070", ("[::1]", "::1", 5070)),
+        ("::1", ("[::1]", "::1", 5060)),
+        ("10.1.2.3", ("10.1.2.3", "10.1.2.3", 5060)),
+        ("192.168.0.1", ("192.168.0.1", "192.168.0.1", 5060)),
     ],
 )
-def test_near_targets_may_be_attacked(target: str, found: tuple[str, int]) -> None:
+def test_near_targets_may_be_attacked(target: str, found: tuple[str, str, int]) -> None:
     assert located(target, "udp", permitted=False) == found
 
 
 def test_tls_has_a_port_of_its_own() -> None:
-    assert located("127.0.0.1", "tls", permitted=False) == ("127.0.0.1", 5061)
+    assert located("127.0.0.1", "tls", permitted=False)[2] == 5061
 
 
 @pytest.mark.parametrize("target", ["8.8.8.8", "[2001:4860:4860::8888]:5060", "224.0.0.1"])
 def test_others_may_not_unless_it_is_said(target: str) -> None:
     with pytest.raises(BadAim, match="--i-may-attack-this"):
         located(target, "udp", permitted=False)
-    assert located(target, "udp", permitted=True)[1] == 5060
+    assert located(target, "udp", permitted=True)[2] == 5060
 
 
 @pytest.mark.parametrize("target", ["", ":5060", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from typing import Annotated, Final
 
@@ -14,6 +15,7 @@ from voice.gauntlet.aim import CLAIMS, TRANSPORTS, Aim, BadAim, located
 from voice.gauntlet.attack import Attack, Result, Verdict
 from voice.gauntlet.runner import ATTACKS, FAMILIES, run
 
+_PROGRESS: Final = 79
 _COLUMNS: Final = ("family", "attack", "expected", "came", "verdict", "reason")
 
 
@@ -51,6 +53,9 @@ def gauntlet(
         int, typer.Option(min=10, max=20_000, help="Messages per second of a flood.")
     ] = 300,
     flood_seconds: Annotated[float, typer.Option(min=0.5, max=60, help="How long a flood lasts.")] = 2.0,
+    at_most: Annotated[
+        float, typer.Option(min=1, help="Seconds after which no further attack begins.")
+    ] = 3_600.0,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="FAMILY", help=f"Only this family of attacks: {', '.join(FAMILIES)}."),
@@ -63,7 +68,11 @@ def gauntlet(
 ) -> None:
     """Attack a SIP server, and show what it stood and what not.
 
-    Exit status: 0 nothing failed; 1 something failed, or the server could not be attacked.
+    Takes some minutes; the table comes at the end. Without --number no calls are placed, without --user
+    and --password no logins are tried, and what needs them is skipped.
+
+    Exit status: 0 nothing failed; 1 something failed, nothing could be shown, or the server could not be
+    attacked.
     """
     if transport not in TRANSPORTS:
         raise CommandFailed(f"{shown(transport)} is no transport. Say one of {', '.join(TRANSPORTS)}.")
@@ -71,12 +80,12 @@ def gauntlet(
         raise CommandFailed("A login needs both --user and --password.")
     attacks = _chosen(only or ())
     try:
-        host, port = located(target, transport, permitted=permitted)
+        named, host, port = located(target, transport, permitted=permitted)
         aim = Aim(
             host=host,
             port=port,
             transport=transport.upper(),
-            domain=domain or target.partition(":")[0],
+            domain=domain or named,
             number=number,
             claims=tuple(claim) if claim else CLAIMS,
             user=user,
@@ -86,8 +95,9 @@ def gauntlet(
             patience=patience,
             flood_rate=flood_rate,
             flood_seconds=flood_seconds,
+            at_most=at_most,
         )
-        results = asyncio.run(run(aim, attacks))
+        results = _attacked(aim, attacks)
     except BadAim as fault:
         raise CommandFailed(str(fault)) from None
     counts = Counter(result.verdict for result in results)
@@ -96,8 +106,27 @@ def gauntlet(
     else:
         print_table(_COLUMNS, map(_row, results), empty="No attack was made.")
         print_line(", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict) + ".")
-    if counts[Verdict.FAIL]:
+    if counts[Verdict.FAIL] or not counts[Verdict.PASS] or len(results) < len(attacks):
         raise typer.Exit(1)
+
+
+def _attacked(aim: Aim, attacks: list[Attack]) -> list[Result]:
+    """What came of the attacks; when somebody interrupts them, of those that were made."""
+    results: list[Result] = []
+
+    def heard(result: Result) -> None:
+        results.append(result)
+        if sys.stderr.isatty():
+            line = f"{len(results)} of {len(attacks)}: {result.verdict} {result.family}, {result.attack}"
+            # The line is written over by the next one.
+            sys.stderr.write(f"\r\033[K{line[:_PROGRESS]}" + ("\n" if len(results) == len(attacks) else ""))
+            sys.stderr.flush()
+
+    try:
+        asyncio.run(run(aim, attacks, heard))
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\nInterrupted: {len(attacks) - len(results)} attacks were not made.\n")
+    return results
 
 
 def _chosen(only: list[str] | tuple[()]) -> list[Attack]:

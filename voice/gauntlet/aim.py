@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
+from voice.sip.errors import SipParseError
+from voice.sip.uri import parse_uri
+
 TRANSPORTS: Final = ("udp", "tcp", "tls")
 _DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 CLAIMS: Final = ("127.0.0.1", "10.0.0.1", "192.168.1.1")
@@ -39,6 +42,10 @@ class Aim:
     """Local address of the good caller; another one than `source`, if attackers may be banned."""
     patience: float = 2.0
     """Seconds that an answer is waited for."""
+    busy_seconds: float = 1.0
+    """A server that is full says to come back; a limit on calls per second is over by then."""
+    at_most: float = 3_600.0
+    """Seconds after which no further attack begins."""
     grace: float = 0.15
     """Seconds after the answer to a later question, in which an earlier one may still be answered."""
     flood_rate: int = 300
@@ -65,8 +72,32 @@ class Aim:
         return f"127.77.{number // 200}.{number % 200 + 10}"
 
 
-def located(target: str, transport: str, *, permitted: bool) -> tuple[str, int]:
-    """Address and port of ``HOST[:PORT]``.  Raises BadAim.
+def check(aim: Aim) -> None:
+    """Raises BadAim when requests cannot be made of it."""
+    for option, text in (("--domain", f"sip:{aim.domain}"), ("--number", f"sip:{aim.number}@example.com")):
+        try:
+            parse_uri(text)
+        except SipParseError as fault:
+            raise BadAim(f"{option} does not fit into a SIP URI: {fault}. Correct it.") from None
+    for claim in aim.claims:
+        try:
+            ip_address(claim)
+        except ValueError:
+            raise BadAim(f"--claim {claim!r} is no IP address. Correct it.") from None
+    family = socket.AF_INET6 if aim.ipv6 else socket.AF_INET
+    for option, address in (("--source", aim.source), ("--probe-source", aim.probe_source)):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((address or "", 0))
+            except OSError as fault:
+                raise BadAim(
+                    f"{option} {address!r} cannot be sent from: {fault.strerror}. "
+                    "Name an address of this machine."
+                ) from None
+
+
+def located(target: str, transport: str, *, permitted: bool) -> tuple[str, str, int]:
+    """Of ``HOST[:PORT]`` the host as a URI has it, its address, and the port.  Raises BadAim.
 
     `permitted`: the user says that the target may be attacked wherever it is.
     """
@@ -82,7 +113,7 @@ def located(target: str, transport: str, *, permitted: bool) -> tuple[str, int]:
             f"{strangers[0]} is neither loopback nor a private address. If the server is yours, or its owner "
             "has agreed, say --i-may-attack-this."
         )
-    return addresses[0], port
+    return f"[{host}]" if ":" in host else host, addresses[0], port
 
 
 def _is_near(address: IPv4Address | IPv6Address) -> bool:

@@ -29,6 +29,10 @@ class Skipped(Exception):
     """The attack cannot be made; the text says what it would need."""
 
 
+class Full(Skipped):
+    """A good caller finds the server full or the number busy: of the attack it says nothing either way."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
     """One attack.  `run` returns what came when the server stood it, and raises when not."""
@@ -37,6 +41,8 @@ class Attack:
     name: str
     expected: str
     run: Callable[[Field], Awaitable[str]]
+    watched: bool = False
+    """It has a good caller of its own, and says how they fared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Unpack
 
-from voice.gauntlet.attack import Failed, Skipped
+from voice.gauntlet.attack import Failed, Full, Skipped
 from voice.gauntlet.field import Field, Said, token
 from voice.gauntlet.reply import Reply, statuses
 from voice.gauntlet.wire import Wire
@@ -18,8 +20,8 @@ from voice.sip.message import Request, Response, parse_message
 
 ANSWER_SECONDS: Final = 10.0
 """A call that rings longer is cancelled, and that is good enough."""
-BUSY_SECONDS: Final = 1.0
-"""A 503 says to come back; a limit on calls per second is over by then."""
+_NO_ROOM: Final = (486, 503)
+_TRIES: Final = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,7 +89,7 @@ async def challenged(
         raise Skipped("the server lets calls in without a login from this address")
     if last is not None and last.final:
         await wire.send(ack_of(invite, last).to_bytes())
-    raise Failed(statuses(replies), "a call without a login is neither challenged nor let in")
+    raise refused(replies, "a call without a login is neither challenged nor let in")
 
 
 def with_login(invite: Request, challenge: Reply, user: str, password: str, nc: int = 1) -> Request:
@@ -186,7 +188,7 @@ async def established(ground: Field, wire: Wire, invite: Request | None = None) 
         raise Skipped(f"nobody answered {ground.aim.number} within {ANSWER_SECONDS:g} s")
     if last is not None and last.final:
         await wire.send(ack_of(invite, last).to_bytes())
-    raise Failed(statuses(replies), "a good call was not let in")
+    raise refused(replies, "a good call was not let in")
 
 
 async def give_up(ground: Field, wire: Wire, invite: Request, last: Reply) -> None:
@@ -203,24 +205,46 @@ async def give_up(ground: Field, wire: Wire, invite: Request, last: Reply) -> No
 
 
 async def good_call(ground: Field, wire: Wire) -> float:
-    """Places a call and ends it; seconds until it rang or was answered.  Raises Failed."""
-    for attempt in range(2):
-        invite = await prepared(ground, wire)
-        began = time.monotonic()
-        replies = await ground.ask(wire, invite, within=ANSWER_SECONDS)
-        took = time.monotonic() - began
-        last = replies[-1] if replies else None
-        if last is None:
-            raise Failed("nothing", "a good call got no answer")
-        if last.let_in:
-            await give_up(ground, wire, invite, last)
-            return took
-        if last.final:
-            await wire.send(ack_of(invite, last).to_bytes())
-        if last.status != 503 or attempt:
-            raise Failed(statuses(replies), "a good call was refused")
-        await wire.receive(BUSY_SECONDS)
-    raise AssertionError("unreachable")
+    """Places a call and ends it; seconds until it rang or was answered.  Raises Failed, or Full."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await _placed(ground, wire)
+        except Full:
+            await asyncio.sleep(ground.aim.busy_seconds)
+    return await _placed(ground, wire)
+
+
+async def _placed(ground: Field, wire: Wire) -> float:
+    invite = await prepared(ground, wire)
+    began = time.monotonic()
+    replies = await ground.ask(wire, invite, within=ANSWER_SECONDS)
+    took = time.monotonic() - began
+    last = replies[-1] if replies else None
+    if last is None:
+        raise Failed("nothing", "a good call got no answer")
+    if 200 <= last.status < 300:
+        dialog = dialog_of(ground, wire, invite, last)
+        await dialog.ack()
+        ended = await dialog.bye()
+        if not ended or ended[-1].status != 200:
+            raise Failed(f"{statuses(replies)}; BYE {statuses(ended)}", "a good call could not be ended")
+        return took
+    if last.final:
+        await wire.send(ack_of(invite, last).to_bytes())
+        raise refused(replies, "a good call was refused")
+    await give_up(ground, wire, invite, last)
+    if not last.let_in:
+        raise Failed(statuses(replies), "a good call got no final answer")
+    return took
+
+
+def refused(replies: Sequence[Reply], reason: str) -> Failed | Full:
+    """What to raise when a good request was refused: `reason` is wrong when there is no room for a moment."""
+    if replies and replies[-1].status in _NO_ROOM:
+        return Full(
+            f"{statuses(replies)}: the server is full or the number busy: give it room for more calls"
+        )
+    return Failed(statuses(replies), reason)
 
 
 def invite_behind(ground: Field, reply: Reply) -> Request:

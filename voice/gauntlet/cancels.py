@@ -14,6 +14,7 @@ from voice.gauntlet.call import (
     dialog_of,
     established,
     prepared,
+    refused,
 )
 from voice.gauntlet.field import Field, token
 from voice.gauntlet.reply import Reply, statuses
@@ -49,6 +50,8 @@ async def _end(ground: Field, wire: Wire, invite: Request) -> tuple[list[Reply],
     finals = {reply.status for reply in invited if reply.final}
     if not finals:
         raise Failed(statuses(invited + cancelled), "the INVITE got no final response")
+    if finals == {503}:
+        raise refused([one for one in invited if one.final], "a good call was refused")
     if len(finals) > 1:
         raise Failed(statuses(invited), "the INVITE got several final responses")
     return invited, cancelled

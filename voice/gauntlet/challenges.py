@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from voice.gauntlet.attack import Attack, Failed, Skipped, judge
-from voice.gauntlet.call import BUSY_SECONDS, ack_of, challenged, give_up, next_request
+from voice.gauntlet.call import ack_of, challenged, give_up, next_request, refused
 from voice.gauntlet.field import Field, token
 from voice.gauntlet.reply import Reply, statuses
 from voice.sip.digest import Challenge, parse_challenge
@@ -42,12 +42,6 @@ async def not_let_in(ground: Field, wire_request: Request, why: str) -> str:
     wire = await ground.wire()
     request = next_request(wire_request)
     replies = await ground.ask(wire, request)
-    if replies and replies[-1].status == 503:
-        # Too many calls in this moment, which says nothing of the login.
-        await wire.send(ack_of(request, replies[-1]).to_bytes())
-        await wire.receive(BUSY_SECONDS)
-        request = next_request(request)
-        replies = await ground.ask(wire, request)
     last = replies[-1] if replies else None
     if last is not None and any(reply.let_in for reply in replies):
         await give_up(ground, wire, request, last)
@@ -58,6 +52,9 @@ async def not_let_in(ground: Field, wire_request: Request, why: str) -> str:
         raise Failed(statuses(replies), "it was taken up and got no final answer")
     if last is not None and last.status == 500:
         raise Failed(statuses(replies), "the server could not handle it")
+    if last is not None and last.status == 503:
+        # Too many calls in this moment, which says nothing of the login.
+        raise refused(replies, why)
     return statuses(replies)
 
 

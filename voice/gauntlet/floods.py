@@ -7,10 +7,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from voice.gauntlet.attack import Attack, Failed
-from voice.gauntlet.call import Dialog, ack_of, dialog_of, good_call, prepared
+from voice.gauntlet.attack import Attack, Failed, Full
+from voice.gauntlet.call import give_up, prepared
 from voice.gauntlet.field import Field, token
-from voice.gauntlet.reply import Reply, statuses
+from voice.gauntlet.good_caller import GoodCaller
+from voice.gauntlet.reply import Reply
 from voice.gauntlet.wire import Wire
 from voice.sip.message import Request
 
@@ -19,7 +20,7 @@ _IN_TIME: Final = 1.0
 """Seconds that an OPTIONS of the good caller may take during a flood, a retransmission included."""
 _CALL_IN_TIME: Final = 4.0
 _EVERY: Final = 0.2
-"""Seconds between two OPTIONS of the good caller; between two calls of theirs it is one second."""
+"""Seconds between two OPTIONS of the good caller."""
 _BURST: Final = 10
 _UNACKNOWLEDGED: Final = 10
 """Good calls that never get their ACK."""
@@ -40,53 +41,17 @@ async def _flood(ground: Field, wire: Wire, make: Make) -> int:
     return sent
 
 
-class _GoodCaller:
-    """Asks, and calls, as long as the flood lasts."""
-
-    def __init__(self, ground: Field) -> None:
-        self._ground = Field(ground.aim, ground.aim.probe_source)
-        self.options: list[float] = []
-        self.calls: list[float] = []
-
-    async def work(self) -> None:
-        wire = await self._ground.wire()
-        call_at = time.monotonic()
-        while True:
-            self.options.append(await self._asks(wire))
-            if self._ground.aim.number is not None and time.monotonic() >= call_at:
-                call_at = time.monotonic() + 1
-                self.calls.append(await self._calls(wire))
-            await asyncio.sleep(_EVERY)
-
-    async def _asks(self, wire: Wire) -> float:
-        ground = self._ground
-        began = time.monotonic()
-        replies = await ground.ask(wire, ground.request("OPTIONS", wire, f"sip:{ground.aim.domain}"))
-        took = time.monotonic() - began
-        if not replies or took > _IN_TIME:
-            raise Failed(f"{statuses(replies)} after {took:.2f} s", "a good OPTIONS was not answered in time")
-        return took
-
-    async def _calls(self, wire: Wire) -> float:
-        took = await good_call(self._ground, wire)
-        if took > _CALL_IN_TIME:
-            raise Failed(f"{took:.2f} s", "a good call was not let in in time")
-        return took
-
-    def close(self) -> None:
-        self._ground.close()
-
-
 async def _beside(ground: Field, flooding: Awaitable[int]) -> str:
-    """Runs the flood beside the good caller; says how both fared.  Raises Failed when they are not served."""
-    good = _GoodCaller(ground)
+    """Runs the flood beside the good caller; says how both fared.  Raises Failed or Full when not served."""
+    good = GoodCaller(ground.aim, every=_EVERY, in_time=_IN_TIME, call_in_time=_CALL_IN_TIME)
     work = asyncio.ensure_future(good.work())
     try:
         sent = await _first_failure(asyncio.ensure_future(flooding), work)
+        good.stop()
+        await work
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
-        good.close()
     slowest = max((*good.options, *good.calls), default=0.0)
     return (
         f"{sent} sent; {len(good.options)} OPTIONS and {len(good.calls)} calls good, {slowest:.2f} s at most"
@@ -104,9 +69,17 @@ async def _first_failure(flood: asyncio.Future[int], work: asyncio.Future[None])
 
 def _of(make: Make) -> Callable[[Field], Awaitable[str]]:
     async def run(ground: Field) -> str:
-        return await _beside(ground, _flood(ground, await ground.wire(), make))
+        return await _among_strangers(ground, _flood(ground, await ground.wire(), make))
 
     return run
+
+
+async def _among_strangers(ground: Field, flooding: Awaitable[int]) -> str:
+    """A flood of those who may not call: they must not be what fills the server."""
+    try:
+        return await _beside(ground, flooding)
+    except Full as full:
+        raise Failed(str(full), "strangers leave the good caller no room") from None
 
 
 def _request(method: str, *headers: tuple[str, str]) -> Make:
@@ -165,11 +138,11 @@ async def _connections(ground: Field) -> str:
             await asyncio.sleep(0.005)
         return opened
 
-    return await _beside(ground, flood())
+    return await _among_strangers(ground, flood())
 
 
 async def _never_acknowledged(ground: Field) -> str:
-    """Good calls that are let in and whose answer is never acknowledged; in the end they are hung up."""
+    """Good calls that are let in and whose answer is not acknowledged; when all is over they are hung up."""
     wire = await ground.wire()
     asked: dict[str, Request] = {}
 
@@ -181,24 +154,27 @@ async def _never_acknowledged(ground: Field) -> str:
         await asyncio.sleep(ground.aim.flood_seconds)
         return len(asked)
 
-    shown = await _beside(ground, flood())
-    answered: dict[str, Reply] = {}
+    try:
+        return await _beside(ground, flood())
+    finally:
+        await _hung_up(ground, wire, asked)
+
+
+async def _hung_up(ground: Field, wire: Wire, asked: dict[str, Request]) -> None:
+    """Nothing may be left of the calls, for it would tell against the server in the next attack."""
+    came: dict[str, Reply] = {}
     for reply in await ground.settled(wire):
         invite = asked.get(reply.get("call-id"))
-        if invite is not None and reply.final and reply.cseq_method == "INVITE":
-            answered[invite.call_id] = reply
-    for call_id, reply in answered.items():
-        if reply.status >= 300:
-            await wire.send(ack_of(asked[call_id], reply).to_bytes())
-            continue
-        dialog: Dialog = dialog_of(ground, wire, asked[call_id], reply)
-        await dialog.ack()
-        await dialog.bye()
-    return shown
+        if invite is not None and reply.cseq_method == "INVITE":
+            came[invite.call_id] = reply
+    for call_id, reply in came.items():
+        await give_up(ground, wire, asked[call_id], reply)
 
 
 def _attack(name: str, run: Callable[[Field], Awaitable[str]]) -> Attack:
-    return Attack(family=_FAMILY, name=name, expected="the good caller is served in time", run=run)
+    return Attack(
+        family=_FAMILY, name=name, expected="the good caller is served in time", run=run, watched=True
+    )
 
 
 ATTACKS: Final = (

@@ -8,7 +8,7 @@ from typing import Final
 
 from sip_config.model import DigestAlgorithm
 from voice.gauntlet.attack import Attack, Failed, Skipped, judge
-from voice.gauntlet.call import ack_of, challenged, give_up, next_request
+from voice.gauntlet.call import ack_of, challenged, give_up, next_request, refused
 from voice.gauntlet.challenges import FAMILY, REFUSED, header_for, not_let_in, parts_of
 from voice.gauntlet.field import Field, token
 from voice.gauntlet.reply import Reply, statuses
@@ -103,9 +103,7 @@ async def let_in(ground: Field, request: Request) -> str:
         return statuses(replies)
     if last is not None and last.final:
         await wire.send(ack_of(sent, last).to_bytes())
-    if last is not None and last.status == 503:
-        return statuses(replies)  # Past the login, and then too many calls.
-    raise Failed(statuses(replies), "a correct login was not let in")
+    raise refused(replies, "a correct login was not let in")
 
 
 async def _correct(ground: Field) -> str:

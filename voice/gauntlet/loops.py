@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Unpack
 
 from voice.gauntlet.attack import Attack, Failed, judge
-from voice.gauntlet.call import ack_of, give_up, prepared
+from voice.gauntlet.call import ack_of, give_up, prepared, refused
 from voice.gauntlet.field import Field, Said, token
 from voice.gauntlet.reply import Reply, statuses
 from voice.sip.message import Request
@@ -71,6 +71,8 @@ async def _no_hops_logged_in(ground: Field) -> str:
         await give_up(ground, wire, invite, last)
     elif last is not None and last.final:
         await wire.send(ack_of(invite, last).to_bytes())
+    if last is not None and last.status == 503:
+        raise refused(replies, "")
     return judge(
         last is not None and last.status == 483, statuses(replies), "Max-Forwards 0 was not refused with 483"
     )

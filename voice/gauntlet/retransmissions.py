@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from voice.gauntlet.attack import Attack, Failed, judge
-from voice.gauntlet.call import ANSWER_SECONDS, ack_of, dialog_of, prepared
+from voice.gauntlet.call import ANSWER_SECONDS, ack_of, dialog_of, prepared, refused
 from voice.gauntlet.field import Field, token
 from voice.gauntlet.reply import Reply, statuses
 from voice.gauntlet.wire import Wire
@@ -18,10 +18,11 @@ _TWO_T1: Final = 1.3
 """Within this the first two retransmissions of a 2xx fall, and some more."""
 
 
-async def _collect(wire: Wire, call_id: str, seconds: float) -> list[Reply]:
-    replies = []
+async def _collect(wire: Wire, call_id: str, seconds: float, most: int | None = None) -> list[Reply]:
+    """The responses of the call that come within this time, and no more than `most`."""
+    replies: list[Reply] = []
     until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
+    while len(replies) != most and (left := until - time.monotonic()) > 0:
         reply = await wire.receive(left)
         if reply is None:
             break
@@ -60,7 +61,7 @@ async def _invite(ground: Field) -> str:
     final = replies[-1]
     if final.status >= 300:
         await wire.send(ack_of(invite, final).to_bytes())
-        raise Failed(statuses(replies), "a good call was refused")
+        raise refused(replies, "a good call was refused")
     dialog = dialog_of(ground, wire, invite, final)
     await dialog.ack()
     replies += await _collect(wire, invite.call_id, 0.3)
@@ -92,11 +93,13 @@ async def _answer_again(ground: Field) -> str:
     final = replies[-1]
     if final.status >= 300:
         await wire.send(ack_of(invite, final).to_bytes())
-        raise Failed(statuses(replies), "a good call was refused")
-    again = await _collect(wire, invite.call_id, _TWO_T1)
+        raise refused(replies, "a good call was refused")
+    # Acknowledged as soon as one copy has come, so that the next is far off, and a late one is no chance.
+    again = await _collect(wire, invite.call_id, _TWO_T1, most=1)
     dialog = dialog_of(ground, wire, invite, final)
     await dialog.ack()
-    await _collect(wire, invite.call_id, 0.1)
+    # One that crosses the ACK is here before the answer to what was asked after it.
+    await ground.settled(wire)
     late = await _collect(wire, invite.call_id, _TWO_T1)
     ended = await dialog.bye()
     came = f"{len(again)} copies before the ACK, {len(late)} after"
@@ -146,7 +149,7 @@ async def _bye_again(ground: Field) -> str:
     final = (await _until_final(wire, invite.call_id))[-1]
     if final.status >= 300:
         await wire.send(ack_of(invite, final).to_bytes())
-        raise Failed(str(final), "a good call was refused")
+        raise refused([final], "a good call was refused")
     dialog = dialog_of(ground, wire, invite, final)
     await dialog.ack()
     bye = dialog.request("BYE")

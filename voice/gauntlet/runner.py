@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from voice.gauntlet import (
@@ -23,15 +23,19 @@ from voice.gauntlet import (
     torture,
     vectors,
 )
-from voice.gauntlet.aim import Aim, BadAim
-from voice.gauntlet.attack import Attack, Failed, Result, Skipped, Verdict
+from voice.gauntlet.aim import Aim, BadAim, check
+from voice.gauntlet.attack import Attack, Failed, Full, Result, Skipped, Verdict
 from voice.gauntlet.call import good_call
 from voice.gauntlet.field import Field
+from voice.gauntlet.good_caller import CALL_EVERY, GoodCaller
 from voice.gauntlet.reply import Reply, statuses
 
 ATTACK_SECONDS: Final = 120.0
 """An attack that takes longer hangs."""
 _TRIES: Final = 3
+_HEARD_SECONDS: Final = 0.7
+_GONE: Final = 5
+"""After so many attacks whose good caller was not served, the others would show nothing."""
 
 ATTACKS: Final[tuple[Attack, ...]] = (
     *acl.ATTACKS,
@@ -59,10 +63,19 @@ async def run(
 
     Raises BadAim when the server serves nobody to begin with.
     """
+    check(aim)
     await _serves(aim)
+    until = time.monotonic() + aim.at_most
     results = []
+    unserved = 0
     for number, attack in enumerate(attacks):
-        result = await _run_one(aim, attack, aim.source_of(number))
+        if unserved >= _GONE:
+            result = _not_made(attack, f"not made: after {_GONE} attacks in a row nobody was served")
+        elif time.monotonic() >= until:
+            result = _not_made(attack, f"not made: {aim.at_most:g} s are over, see --at-most")
+        else:
+            result, served = await _run_one(aim, attack, aim.source_of(number))
+            unserved = 0 if served else unserved + 1
         results.append(result)
         if heard is not None:
             heard(result)
@@ -74,45 +87,112 @@ async def _serves(aim: Aim) -> None:
         await alive(aim)
     except (Failed, Skipped, OSError) as fault:
         raise BadAim(
-            f"{aim.server} does not serve its good caller even before an attack: {fault} "
+            f"{aim.server} does not serve its good caller even before an attack: {_told(fault)}. "
             "Correct the target, the domain, the number or the login."
         ) from None
 
 
-async def _run_one(aim: Aim, attack: Attack, source: str | None) -> Result:
+async def _run_one(aim: Aim, attack: Attack, source: str | None) -> tuple[Result, bool]:
+    """What came of an attack, and whether the good caller was served afterwards."""
     began = time.monotonic()
-    ground = Field(aim, source)
-    verdict, reason = Verdict.PASS, ""
+    good = GoodCaller(aim, first=CALL_EVERY)
+    meanwhile = None if attack.watched else asyncio.ensure_future(good.work())
     try:
-        async with asyncio.timeout(ATTACK_SECONDS):
-            came = await attack.run(ground)
-    except Failed as failed:
-        verdict, came, reason = Verdict.FAIL, failed.came, str(failed)
-    except Skipped as skipped:
-        verdict, came, reason = Verdict.SKIP, "", str(skipped)
-    except TimeoutError:
-        verdict, came, reason = Verdict.FAIL, "no end", f"not over after {ATTACK_SECONDS:g} s"
-    except OSError as fault:
-        verdict, came, reason = Verdict.SKIP, "", f"this machine could not: {fault}"
-    except Exception as bug:
-        # Of the attack itself; the others are to be made all the same.
-        verdict, came, reason = Verdict.FAIL, "", f"the attack could not go on: {bug!r}"
+        verdict, came, reason = await _made(aim, attack, source)
     finally:
-        ground.close()
-    try:
-        await alive(aim)
-    except (Failed, Skipped, OSError) as failed:
+        good.stop()
+    reasons = [reason] if reason else []
+    if meanwhile is not None:
+        reasons += await _fault_of("meanwhile", meanwhile)
+    afterwards = await _fault_of("afterwards", alive(aim))
+    reasons += afterwards
+    if len(reasons) > bool(reason):
         verdict = Verdict.FAIL
-        reason = "; ".join(filter(None, (reason, f"afterwards: {failed}")))
-    return Result(
+    result = Result(
         family=attack.family,
         attack=attack.name,
         expected=attack.expected,
         came=came,
         verdict=verdict,
-        reason=reason,
+        reason="; ".join(reasons),
         seconds=time.monotonic() - began,
     )
+    return result, not afterwards
+
+
+async def _made(aim: Aim, attack: Attack, source: str | None) -> tuple[Verdict, str, str]:
+    """Makes an attack, again when the server has no room for it.  Gives what came, and why it is no pass."""
+    no_room = ""
+    for attempt in range(_TRIES):
+        if attempt:
+            await asyncio.sleep(aim.busy_seconds)
+        ground = Field(aim, source)
+        try:
+            async with asyncio.timeout(ATTACK_SECONDS):
+                await _is_heard(aim, source)
+                return Verdict.PASS, await attack.run(ground), ""
+        except Failed as failed:
+            return Verdict.FAIL, failed.came, str(failed)
+        except Full as full:
+            no_room = str(full)
+        except Skipped as skipped:
+            return Verdict.SKIP, "", str(skipped)
+        except TimeoutError:
+            return Verdict.FAIL, "no end", f"not over after {ATTACK_SECONDS:g} s"
+        except OSError as fault:
+            return Verdict.SKIP, "", f"this machine could not: {fault}"
+        except Exception as bug:
+            # Of the attack itself; the others are to be made all the same.
+            return Verdict.FAIL, "", f"the attack could not go on: {bug!r}"
+        finally:
+            ground.close()
+    return Verdict.SKIP, "", no_room
+
+
+def _not_made(attack: Attack, reason: str) -> Result:
+    return Result(
+        family=attack.family,
+        attack=attack.name,
+        expected=attack.expected,
+        came="",
+        verdict=Verdict.SKIP,
+        reason=reason,
+        seconds=0.0,
+    )
+
+
+async def _fault_of(when: str, served: Awaitable[None]) -> list[str]:
+    """What kept the good caller from being served, if anything did."""
+    try:
+        async with asyncio.timeout(ATTACK_SECONDS):
+            await served
+    except Full as full:
+        # During an attack it may be the attack itself that takes the room; when it is over it may not.
+        return [] if when == "meanwhile" else [f"{when}: {full}"]
+    except (Failed, Skipped, OSError) as fault:
+        return [f"{when}: {_told(fault)}"]
+    return []
+
+
+def _told(fault: Failed | Skipped | OSError) -> str:
+    return f"{fault} ({fault.came})" if isinstance(fault, Failed) else str(fault) or "no end"
+
+
+async def _is_heard(aim: Aim, source: str | None) -> None:
+    """Raises Skipped when the server does not answer the attacker at all: then nothing would be proven."""
+    own = Field(aim, source)
+    try:
+        wire = await own.wire()
+        for _ in range(_TRIES):
+            if await own.ask(
+                wire,
+                own.request("OPTIONS", wire, f"sip:{aim.domain}"),
+                within=min(_HEARD_SECONDS, aim.patience),
+            ):
+                return
+    finally:
+        own.close()
+    raise Skipped(f"{wire.host} gets no answer, not even to OPTIONS: it is banned by now, or never served")
 
 
 async def alive(aim: Aim) -> None:

@@ -1,0 +1,129 @@
+"""The gauntlet blames no server for what is right, or says nothing of the server at all."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from tests.gauntlet.ground import ground
+from tests.gauntlet.phone import Phone, ringing
+from voice.gauntlet.aim import Aim, BadAim
+from voice.gauntlet.attack import Attack, Result, Verdict
+from voice.gauntlet.field import Field
+from voice.gauntlet.runner import ATTACKS, run
+
+
+async def made(aim: Aim, *names: str) -> dict[str, Result]:
+    """The results of the attacks of these names."""
+    results = await run(aim, [attack for attack in ATTACKS if attack.name in names])
+    assert len(results) == len(names)
+    return {result.attack: result for result in results}
+
+
+def an_attack(run_it: object) -> Attack:
+    return Attack(family="x", name="x", expected="", run=run_it)  # type: ignore[arg-type]
+
+
+NC = ("nc goes far back", "nc stays", "a used nonce", "nonce and nc used before", "a wrong password")
+
+
+async def test_a_full_server_is_skipped_with_the_reason() -> None:
+    async with ringing(Phone(challenges=True, answers=[503])) as aim:
+        found = await made(aim, *NC, "a BYE 5 times", "Max-Forwards 0 with a login", "with another branch")
+    for result in found.values():
+        assert result.verdict is Verdict.SKIP, result
+        assert result.reason.startswith("503: the server is full or the number busy")
+
+
+@pytest.mark.parametrize("name", NC[:4])
+async def test_a_server_that_is_full_for_a_moment_is_attacked_again(name: str) -> None:
+    async with ringing(Phone(challenges=True, answers=[503, 503, 200, 407])) as aim:
+        found = await made(aim, name)
+    assert found[name].verdict is Verdict.PASS, found
+
+
+async def test_a_login_that_serves_twice_fails_whatever_came_before() -> None:
+    async with ringing(Phone(challenges=True, answers=[200, 503, 200])) as aim:
+        found = await made(aim, "nc stays")
+    assert found["nc stays"].verdict is Verdict.FAIL
+    assert found["nc stays"].reason == "let in twice with one count"
+
+
+@pytest.mark.parametrize(("over", "verdict"), [(481, Verdict.PASS), (200, Verdict.FAIL)])
+async def test_a_bye_after_the_bye_is_harmless_and_info_is_not(over: int, verdict: Verdict) -> None:
+    async with ringing(Phone(over=over)) as aim:
+        found = (await made(aim, "requests after the call's end"))["requests after the call's end"]
+    assert found.verdict is verdict, found
+    assert found.reason == ("INFO was taken after the call's end" if over == 200 else "")
+
+
+@pytest.mark.parametrize(
+    ("phone", "reason"),
+    [
+        (Phone(copies=(0.2, 0.6)), ""),
+        (Phone(copies=(0.2, 0.6), crossing=True), ""),
+        (Phone(copies=(0.2, 0.6), deaf=True), "an answer that was acknowledged was sent again"),
+        (Phone(), "an answer that was not acknowledged was not sent again"),
+    ],
+    ids=["as it should be", "a copy that crosses the ACK", "the ACK is ignored", "no copies"],
+)
+async def test_copies_of_an_answer(phone: Phone, reason: str) -> None:
+    name = "an answer without an ACK, then with one"
+    async with ringing(phone) as aim:
+        found = (await made(aim, name))[name]
+    assert found.reason == reason
+    assert found.verdict is (Verdict.FAIL if reason else Verdict.PASS)
+
+
+async def test_who_is_banned_proves_nothing_and_the_table_says_so() -> None:
+    by_name = {attack.name: attack for attack in ATTACKS}
+    async with ground(from_anywhere=True, source="127.66.0.1", patience=0.2) as stage:
+        results = await stage.attacked([by_name["well-known scanners"], by_name["of nothing"]])
+    assert [result.verdict for result in results] == [Verdict.PASS, Verdict.SKIP]
+    assert results[1].reason.startswith("127.66.0.1 gets no answer, not even to OPTIONS: it is banned by now")
+
+
+async def test_a_good_caller_who_is_not_served_meanwhile_fails_an_attack() -> None:
+    phone = Phone()
+
+    async def upsets(_field: Field) -> str:
+        phone.gone = True
+        await asyncio.sleep(2)
+        phone.gone = False
+        return "nothing"
+
+    async with ringing(phone) as aim:
+        (result,) = await run(aim, [an_attack(upsets)])
+    assert result.verdict is Verdict.FAIL
+    assert result.reason.startswith("meanwhile: ")
+
+
+async def test_a_good_caller_goes_on_beside_an_attack() -> None:
+    phone = Phone()
+
+    async def lasts(_field: Field) -> str:
+        await asyncio.sleep(2.2)
+        return "nothing"
+
+    async with ringing(phone) as aim:
+        (result,) = await run(aim, [an_attack(lasts)])
+    assert result.verdict is Verdict.PASS
+    assert phone.good_calls == 4, "one before, one after, and two meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"domain": "a b"}, "--domain does not fit into a SIP URI"),
+        ({"number": "1\r\n2"}, "--number does not fit into a SIP URI"),
+        ({"claims": ("office",)}, "--claim 'office' is no IP address"),
+        ({"source": "192.0.2.1"}, "--source '192.0.2.1' cannot be sent from"),
+        ({"probe_source": "::1"}, "--probe-source '::1' cannot be sent from"),
+    ],
+)
+async def test_an_aim_that_cannot_be_is_named(change: dict[str, object], said: str) -> None:
+    async with ringing(Phone()) as aim:
+        with pytest.raises(BadAim, match=said.replace("(", r"\(")):
+            await run(replace(aim, **change), [])  # type: ignore[arg-type]
