@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +16,9 @@ from sip_config.model import Transport
 from tests.edge.authority import Authority
 from tests.edge.sockets import PATIENCE_SECONDS, address, running, settings
 from tests.edge.test_edge_tls import LOOPBACK, carrier, connected, shown_names, status
-from tests.edge.test_edge_transports import invite, options
+from tests.edge.test_edge_transports import closed, invite, options
 from tests.edge.world import BASE, DOMAIN, directory, gateway
+from voice.logs import say_unraisable
 from voice.records import Event, LegChanged, LegStatus, Refusal
 
 DNS, URI, ADDRESS, MAIL = 0x82, 0x86, 0x87, 0x81
@@ -72,6 +76,41 @@ async def test_a_name_that_only_looks_like_another_lets_nobody_in(
         writer.write(invite("TLS", 5061))
         assert await status(reader) == 403
         assert (await records.first(Refusal)).cause == "acl-certificates"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [(b"\xff" * 24, "callback failed"), (b"acme.example\0.example.com", "bad extension")],
+    ids=["bytes", "NUL"],
+)
+async def test_who_asks_for_an_odd_name_leaves_a_refusal_and_no_line_in_the_log(
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: bytes,
+    says: str,
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", say_unraisable)
+    folder = authority.issue("more/acme.pem", DOMAIN).parent
+    tls = authority.settings(authority.issue("edge.pem", BASE), folder=folder)
+    async with running(LOOPBACK, settings(tls=tls)) as (edge, records):
+        reader, writer = await asyncio.open_connection(*address(edge, "TLS"))
+        writer.write(hello(name))
+        await closed(reader)
+        writer.close()
+        refusal = await records.first(Refusal)
+    assert (refusal.cause, refusal.rule) == ("tls-failed", f"TLS: {says}")
+    assert capfd.readouterr().err == ""
+
+
+def hello(name: bytes) -> bytes:
+    """What a client says first that wants to talk to `name`."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    usual = b"x" * len(name)
+    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=usual.decode())
+    with suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read().replace(usual, name)
 
 
 async def test_a_gateway_whose_names_cannot_be_read_gets_no_call(authority: Authority) -> None:

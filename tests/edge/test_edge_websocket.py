@@ -238,6 +238,7 @@ async def test_a_quiet_browser_stays_as_long_as_it_answers_pings(authority: Auth
         (("127.0.0.0/8",), b"X-Forwarded-For: 10.1.2.3\r\n", "10.1.2.3"),
         (("127.0.0.0/8",), b"X-Forwarded-For: 192.0.2.1, 10.1.2.3\r\n", "10.1.2.3"),
         (("127.0.0.0/8",), b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: 2001:DB8::1\r\n", "2001:db8::1"),
+        (("127.0.0.0/8",), b"X-Forwarded-For: ::ffff:10.1.2.3\r\n", "10.1.2.3"),
         (("127.0.0.0/8",), b"X-Forwarded-For: 10.1.2.3, unknown\r\n", "127.0.0.1"),
         (("127.0.0.0/8",), b"", "127.0.0.1"),
     ],

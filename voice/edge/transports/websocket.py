@@ -118,6 +118,8 @@ def _forwarded(request: Request) -> str | None:
     """The address that the nearest proxy saw: the last one, whatever a client wrote before it."""
     last = ",".join(request.headers.get_all("X-Forwarded-For")).rpartition(",")[2].strip()
     try:
-        return str(ip_address(last))
+        address = ip_address(last)
     except ValueError:
         return None
+    # A proxy that listens for both families at once says it so.
+    return str(getattr(address, "ipv4_mapped", None) or address)
