@@ -28,8 +28,12 @@ def written_for(e164: str, number_format: NumberFormat, country: str | None) -> 
 def dialled_for(
     e164: str, number_format: NumberFormat, country: str | None, strip_prefix: str, add_prefix: str
 ) -> str:
-    """A dialled number in a gateway's format, with the changes to its front that the gateway asks for."""
-    return add_prefix + written_for(e164, number_format, country).removeprefix(strip_prefix)
+    """A dialled number in a gateway's format, with the changes to its front that the gateway asks for.
+
+    What is to be stripped and is all of the number stays: nobody is called by no number at all.
+    """
+    written = written_for(e164, number_format, country)
+    return add_prefix + (written.removeprefix(strip_prefix) or written)
 
 
 @lru_cache(maxsize=8_192)

@@ -71,6 +71,14 @@ def read_rates(text: str) -> RateTable:
             price = price_of(cells[1])
         except Unfit as fault:
             raise BadLine(number, fault.message, fault.remedy) from None
+        if cells[1] == "0" and cells[2:] and cells[2].isdigit():
+            # Taken for 0, the carrier would be given every call.
+            written = quoted(separator.join(cells[1:3]))
+            raise BadLine(
+                number,
+                f"{written} may be a price with a decimal comma.",
+                "Write the price with a point, such as 0.0085, and 0.0 for what costs nothing.",
+            )
         if prefix in prices:
             raise BadLine(number, f"Prefix {quoted(prefix)} has a price already.", "Remove one of the two.")
         if len(prices) >= MOST_RATES:
@@ -98,4 +106,8 @@ def price_text(millionths: int) -> str:
 def _rows(lines: Iterable[str], separator: str) -> Iterable[tuple[int, list[str]]]:
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield number, [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
+            try:
+                cells = next(csv.reader([line], delimiter=separator))
+            except csv.Error as fault:
+                raise BadLine(number, f"This is no line of CSV: {fault}.", _REMEDY) from None
+            yield number, [cell.strip() for cell in cells]

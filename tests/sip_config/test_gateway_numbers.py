@@ -22,6 +22,7 @@ from sip_config.number_formats import dialled_for
         (NumberFormat.NATIONAL, "US", "", "", "+12015550123", "2015550123"),
         (NumberFormat.PLAIN, None, "31", "0", "+31201234567", "0201234567"),
         (NumberFormat.PLAIN, None, "31", "0", "+4930123456", "04930123456"),
+        (NumberFormat.PLAIN, None, "31201234567", "", "+31201234567", "31201234567"),
         (NumberFormat.PLAIN, None, "", "1234#", "+31201234567", "1234#31201234567"),
     ],
 )
