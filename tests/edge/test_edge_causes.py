@@ -302,7 +302,7 @@ def _() -> tuple[World, Agent]:
     return asked(world, pbx, pbx.invite(NUMBER, claim, from_="<sip:+31201111111@acme>;tag=x"))
 
 
-@scene("privacy-not-possible", Gate.ROUTE, 500, "leave session or critical out")
+@scene("privacy-not-possible", Gate.ROUTE, 500, "leave that or critical out")
 def _() -> tuple[World, Agent]:
     world, pbx = trunk()
     return asked(world, pbx, pbx.invite(NUMBER, ("Privacy", "session;critical")))

@@ -122,6 +122,58 @@ def test_nothing_of_a_caller_that_wants_it_leaks_in_any_message(privacy: str) ->
     assert len({message.call_id for message in seen}) == 1
 
 
+NAMING = (
+    ("Identity", "robertina.robertina.robertina"),
+    ("Reply-To", "<sip:robertina@robertina.example>"),
+    ("Referred-By", "<sip:robertina@robertina.example>"),
+    ("Call-Info", "<http://robertina.example/photo.jpg>"),
+    ("Organization", "Robertina Ltd"),
+)
+
+
+@pytest.mark.parametrize(
+    "wish", [("Privacy", "id"), ("Remote-Party-ID", f"<sip:{OWN}@x>;privacy=full"), ("From", "anonymous")]
+)
+def test_nothing_beside_an_anonymous_from_names_the_caller(wish: tuple[str, str]) -> None:
+    """Its own messages later in the call ask for nothing, and are treated alike."""
+    wishes = [wish] if wish[0] != "From" else []
+    from_ = f'"Robertina" <sip:{OWN}@x>;tag=x' if wishes else "<sip:anonymous@anonymous.invalid>;tag=x"
+    world = world_of(PLAIN)
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    pbx.send(pbx.invite(NUMBER, *wishes, *NAMING, from_=from_))
+    pbx.gets_response(100)
+    arrived = carrier.gets_request("INVITE")
+    carrier.answer(arrived, 200, ("Record-Route", arrived.headers.get("Record-Route") or ""), body=SDP)
+    caller = Dialog.of_caller(pbx, pbx.gets_response(200))
+    caller.send("BYE", *NAMING)
+    for message in (arrived, carrier.gets_request("BYE")):
+        assert b"robertina" not in message.to_bytes().lower(), message.to_bytes().decode()
+    told = sent(*wishes, *NAMING, carrier=TRUSTED, from_=from_)
+    assert [name for name, _ in told.headers if name in dict(NAMING)] == [name for name, _ in NAMING]
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        ("foo;critical", True),
+        ("critical, id, foo", True),
+        ("foo", False),
+        ("foo;id", False),
+        ("id;critical", False),
+        ("critical;", False),
+    ],
+)
+def test_privacy_that_nobody_here_knows_is_refused_where_it_is_critical(words: str, refused: bool) -> None:
+    world = world_of(TRUSTED)
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    pbx.send(pbx.invite(NUMBER, ("Privacy", words)))
+    if refused:
+        pbx.gets_response(500)
+        carrier.gets_nothing()
+    else:
+        carrier.gets_request("INVITE")
+
+
 @pytest.mark.parametrize("carrier", [PLAIN, TRUSTED], ids=["plain", "trusted"])
 def test_a_pbx_may_require_that_privacy_is_honoured(carrier: Gateway) -> None:
     """RFC 3323 section 4.2; whoever follows is not asked, since it may not know the option."""

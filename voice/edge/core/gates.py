@@ -32,11 +32,12 @@ from voice.sip.flow import Flow
 from voice.sip.headers import printable
 from voice.sip.message import Request
 
-_NO_SESSION_PRIVACY: Final = Refused(
+_PRIVACY_NOT_POSSIBLE: Final = Refused(
     cause="privacy-not-possible",
-    rule="Privacy: session;critical",
-    remedy="The caller demands that its sound hides where it comes from, which a plain trunk cannot do: "
-    "leave session or critical out of Privacy, or let a callflow answer and dial.",
+    rule="Privacy: critical",
+    remedy="The caller demands that its sound hides where it comes from (session), which a plain trunk "
+    "cannot do, or a kind of privacy that the edge does not know: leave that or critical out of Privacy, or "
+    "let a callflow answer and dial.",
 )
 _MOST_DOMAINS: Final = 65_536
 _NONCE: Final = re.compile(rb'nonce="([0-9a-f]{32,128})"')
@@ -171,7 +172,7 @@ class Gates:
         if isinstance(route, SendOut) and caller.privacy.unprovidable:
             self._kernel.limits.release(call.call_id, now)
             return self._refused(
-                request, source, Gate.ROUTE, _NO_SESSION_PRIVACY, 500, now, domain, admitted=admitted
+                request, source, Gate.ROUTE, _PRIVACY_NOT_POSSIBLE, 500, now, domain, admitted=admitted
             )
         if isinstance(route, SendOut):
             gateways = taking(request, domain.srtp, route.gateways)

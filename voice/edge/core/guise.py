@@ -219,6 +219,8 @@ def dressed(
             if privacy & Privacy.SESSION:
                 # Nobody here can hide where the sound comes from: whoever follows may.
                 added.append(("privacy", _words(Privacy.SESSION)))
+            if privacy.hides_caller:
+                changes |= _NAMING
             if privacy.hides_traces:
                 changes |= {key: None for key in _keys(headers) if key not in _NEEDED}
     elif from_caller and known:
@@ -244,6 +246,10 @@ _OUTSIDE: Final[Changes] = dict.fromkeys(
     )
 )
 """What nobody outside the trusted realm is told of any call."""
+_NAMING: Final[Changes] = dict.fromkeys(
+    ("identity", "identity-info", "reply-to", "referred-by", "call-info", "organization")
+)
+"""What by its meaning names whoever sends it, so that an anonymous From beside it would be for nothing."""
 _TOLD_NOTHING: Final[Changes] = {
     "p-asserted-identity": None,
     **_SAID_HERE,

@@ -39,7 +39,8 @@ _NOBODY: Final = frozenset(("anonymous", "restricted", "unavailable"))
 _NONE: Final = 1
 _HIDES_CALLER: Final = 2 | 8
 _HIDES_TRACES: Final = 4 | 8
-_UNPROVIDABLE: Final = 16 | 32
+_CRITICAL: Final = 32
+_UNPROVIDABLE: Final = 16 | 128
 
 
 class Privacy(IntFlag):
@@ -54,6 +55,8 @@ class Privacy(IntFlag):
     SESSION = 16
     CRITICAL = 32
     HISTORY = 64
+    UNKNOWN = 128
+    """Something that the edge does not know, and that is critical to the caller."""
 
     @property
     def hides_caller(self) -> bool:
@@ -67,8 +70,8 @@ class Privacy(IntFlag):
 
     @property
     def unprovidable(self) -> bool:
-        """Whether the call must rather fail than show where its sound comes from (RFC 3323 section 5)."""
-        return int(self) & _UNPROVIDABLE == _UNPROVIDABLE
+        """Whether the call must fail rather than pass without what nobody here can do (RFC 3323, 5)."""
+        return int(self) & _CRITICAL != 0 and int(self) & _UNPROVIDABLE != 0
 
     @property
     def public(self) -> bool:
@@ -118,16 +121,21 @@ class Caller(NamedTuple):
 def privacy_of(headers: Headers) -> Privacy:
     """What is asked for, be it in Privacy or in Remote-Party-ID.
 
-    Words that are not known ask for nothing, and `none` does not undo others.
+    Words that are not known ask for nothing unless they are critical, and `none` does not undo others.
     """
     found = Privacy.NOTHING
     if "remote-party-id" in headers and any(map(_hides, _addresses(headers, "remote-party-id"))):
         found = Privacy.ID
     if "privacy" not in headers:
         return found
+    known = True
     for line in headers.lines("privacy"):
-        for word in _SEPARATORS.split(line[:_MOST_CHARS].lower()):
-            found |= _PRIVACY_WORDS.get(word.strip('"'), Privacy.NOTHING)
+        for word in filter(None, _SEPARATORS.split(line[:_MOST_CHARS].lower())):
+            wish = _PRIVACY_WORDS.get(word.strip('"'))
+            known = known and wish is not None
+            found |= wish or Privacy.NOTHING
+    if not known and found & Privacy.CRITICAL:
+        found |= Privacy.UNKNOWN
     return sum_of(found)
 
 
