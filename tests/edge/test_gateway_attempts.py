@@ -170,6 +170,20 @@ def test_a_gateway_with_as_many_calls_as_it_may_have_is_passed_over() -> None:
     one.gets_request("INVITE")
 
 
+def test_of_many_gateways_that_are_full_a_bounded_number_leaves_records() -> None:
+    many = [
+        gateway(f"g{number}", CARRIER, priority=number, options=GatewayOptions(concurrent_calls=0))
+        for number in range(600)
+    ]
+    world = World(directory(gateways=many))
+    pbx = world.agent(PBX)
+    pbx.send(pbx.invite())
+    pbx.gets_response(100)
+    pbx.gets_response(500)
+    tried = [record.gateway for record in world.said(LegStarted) if record.gateway is not None]
+    assert tried == [f"g{number}" for number in range(32)]
+
+
 @pytest.mark.parametrize("status", [404, 486, 503, 603])
 def test_a_call_that_failed_gives_its_place_back(status: int) -> None:
     world, pbx, one, _ = calling(first(concurrent_calls=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from sip_config.directory import Directory
 from sip_config.model import Gateway, SrtpPolicy, Transport
@@ -17,6 +18,9 @@ from voice.edge.core.reach import default_port
 from voice.edge.core.tokens import DialogToken
 from voice.sip.flow import Flow
 from voice.sip.uri import SipUri, escape_user
+
+MOST_GATEWAYS = 32
+"""Of one number that are tried, best first: each that is tried or passed over leaves a record."""
 
 ANONYMOUS = "sip:anonymous@anonymous.invalid"
 """RFC 3323 section 4.1.1.3."""
@@ -98,7 +102,7 @@ def number_target(
     def by_gateway(gateway: Gateway) -> Hop:
         return gateway_hop(gateway, directory, doors, account_id, e164, caller, call_id)
 
-    return Target(name=e164, gateways=list(gateways), by_gateway=by_gateway)
+    return Target(name=e164, gateways=list(islice(gateways, MOST_GATEWAYS)), by_gateway=by_gateway)
 
 
 def gateway_hop(
