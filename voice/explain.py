@@ -13,7 +13,7 @@ from typing import Final
 from sip_config.admission import Admitted, Refused
 from sip_config.directory import Directory
 from sip_config.model import Domain
-from voice.records import Gate
+from voice.records import CALL_SOURCE, RUNNING_CALL, Gate
 
 PASSED: Final = "passed"
 REFUSED: Final = "refused"
@@ -35,7 +35,19 @@ _ALWAYS: Final = {
 
 
 _UNTIL_POP: Final = tuple(Gate)[: tuple(Gate).index(Gate.POP) + 1]
+_OF_CALLS: Final = tuple(Gate)[tuple(Gate).index(Gate.DOMAIN) :]
+"""Those that only what begins a call is asked by."""
+_OF_CALLERS: Final = (Gate.DOMAIN, Gate.ACL, Gate.DIGEST, Gate.POP)
 _OF_CARRIERS: Final = (*_UNTIL_POP, Gate.ROUTE, Gate.MEDIA, Gate.LIMITS, Gate.IDENTITY, Gate.POOL)
+
+
+_RUNNING: Final = "the call had been let in"
+_DIALLED: Final = "a callflow dialled"
+_RELAYED: Final = "another POP let the call in"
+_DELIVERED: Final = "a gateway delivered the call"
+
+Facts = Mapping[str, object]
+"""The columns of the record of a call or a refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +61,7 @@ class GateVerdict:
     """What decided: an entry of the configuration, or a rule."""
 
 
-def gates_of_refusal(refusal: Mapping[str, object]) -> tuple[GateVerdict, ...]:
+def gates_of_refusal(refusal: Facts) -> tuple[GateVerdict, ...]:
     """All gates in order for a refusal, as the columns of its record say it."""
     refusing = Gate(str(refusal["gate"]))
     found = []
@@ -65,27 +77,38 @@ def gates_of_refusal(refusal: Mapping[str, object]) -> tuple[GateVerdict, ...]:
     return tuple(found)
 
 
-def gates_of_call(call: Mapping[str, object]) -> tuple[GateVerdict, ...]:
+def gates_of_call(call: Facts) -> tuple[GateVerdict, ...]:
     """All gates in order for a call that was let in, as the columns of its record say it."""
     return tuple(_passed(gate, call) for gate in _order(call))
 
 
-def _order(facts: Mapping[str, object]) -> tuple[Gate, ...]:
+def _order(facts: Facts) -> tuple[Gate, ...]:
     """Whose call a carrier delivers follows from what answers its number: so that is asked first."""
-    return tuple(Gate) if facts["domain"] else _OF_CARRIERS
+    return _OF_CARRIERS if _skipped(Gate.DOMAIN, facts) == _DELIVERED else tuple(Gate)
 
 
-def _passed(gate: Gate, facts: Mapping[str, object]) -> GateVerdict:
+def _skipped(gate: Gate, facts: Facts) -> str:
+    """Why a gate was not asked that stands before the one that refused; empty: it was."""
+    if str(facts.get("rule") or "").startswith(RUNNING_CALL):
+        return _RUNNING if gate in _OF_CALLS else ""
+    if str(facts.get("source_address") or "").startswith(CALL_SOURCE):
+        return "" if gate in (Gate.IDENTITY, Gate.LIMITS) else _DIALLED
+    if gate not in _OF_CALLERS or facts["domain"]:
+        return ""
+    return _RELAYED if facts.get("gate") == Gate.POP else _DELIVERED
+
+
+def _passed(gate: Gate, facts: Facts) -> GateVerdict:
     acl, user, domain = facts["acl"], facts["sip_account"], facts["domain"]
+    if skipped := _skipped(gate, facts):
+        return GateVerdict(gate=gate, verdict=NOT_ASKED, entry=skipped)
     match gate:
-        case Gate.DOMAIN if domain:
+        case Gate.DOMAIN:
             entry = f"domain {domain}"
         case Gate.ACL if acl:
             entry = f"access control list {acl}"
         case Gate.DIGEST if user:
             entry = f"SIP account {user}"
-        case Gate.DOMAIN | Gate.ACL | Gate.DIGEST | Gate.POP if not domain:
-            return GateVerdict(gate=gate, verdict=NOT_ASKED, entry="a gateway delivered the call")
         case Gate.ACL:
             entry = f"an access control list of domain {domain}"
         case Gate.DIGEST:

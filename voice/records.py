@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Direction(StrEnum):
@@ -51,6 +51,12 @@ class Gate(StrEnum):
     LIMITS = "limits"
     ROUTE = "route"
     POOL = "pool"
+
+
+RUNNING_CALL: Final = "running call: "
+"""How the rule of a refusal begins that a request of a call met which had been let in before."""
+CALL_SOURCE: Final = "call "
+"""How the source of a refusal begins that a callflow met when it dialled; the call's id follows."""
 
 
 class LegStatus(StrEnum):

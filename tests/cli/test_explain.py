@@ -118,6 +118,14 @@ def test_a_call_of_a_carrier_asked_no_domain() -> None:
     assert {one.gate: one.verdict for one in gates_of_refusal(facts)}[Gate.ROUTE] == "passed"
 
 
+def test_a_call_of_another_pop_was_let_in_there() -> None:
+    facts = {"gate": "pop", "rule": "relay token of another key", "acl": None, "sip_account": None}
+    gates = {one.gate: (one.verdict, one.entry) for one in gates_of_refusal({**facts, "domain": None})}
+    assert gates[Gate.ACL] == gates[Gate.DOMAIN] == ("not asked", "another POP let the call in")
+    assert gates[Gate.POP] == ("refused", "relay token of another key")
+    assert gates[Gate.LIMITS] == ("not asked", "")
+
+
 def test_a_domain_that_asks_for_a_certificate_says_so() -> None:
     found = source_now(directory(networks=(), certificates=("pbx.acme.example",)), "192.0.2.1", most=5)
     assert found.verdict == "passed"

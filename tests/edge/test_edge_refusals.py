@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import product
 
 import pytest
 
+from sip_config.call_limits import CallLimits, NumberKind
+from sip_config.model import SrtpPolicy
 from tests.edge.world import (
+    ACCOUNT,
     BASE,
     CARRIER,
     DOMAIN,
@@ -22,12 +26,16 @@ from tests.edge.world import (
     gateway,
     with_credentials,
 )
-from voice.records import Refusal
+from voice.explain import gates_of_refusal
+from voice.pool.orders import DialPlan, Hunting
+from voice.records import Gate, Refusal
+from voice.sip.flow import Flow
 from voice.sip.message import Request, Response
 
 USERS = {"pbx": "secret"}
 STRANGER = "77.1.2.3"
 FOLDED_SECONDS = 6
+CALL = "0c000000-0000-4000-8000-00000000000c"
 
 
 def trunk(**config: object) -> tuple[World, Agent, Agent]:
@@ -178,3 +186,77 @@ def test_what_is_refused_in_a_call_is_on_record() -> None:
         dialog.agent.gets_response(483)
         (refusal,) = world.said(Refusal)
         assert (refusal.cause, refusal.sip_call_id) == ("max-forwards", request.call_id)
+
+
+# -- what is said of it ----------------------------------------------------------------------------
+
+
+def explained(refusal: Refusal) -> dict[str, tuple[str, str]]:
+    return {one.gate: (one.verdict, one.entry) for one in gates_of_refusal(asdict(refusal))}
+
+
+def test_the_gates_of_a_running_call_were_passed_when_it_began() -> None:
+    limits = CallLimits(denied_kinds=(NumberKind.PREMIUM,))
+    world = World(
+        directory(account=an_account(limits=limits), srtp=SrtpPolicy.FORBIDDEN, gateways=[gateway()])
+    )
+    caller, _ = established(world.agent(PBX), world.agent(CARRIER))
+    caller.send("INVITE", ("Content-Type", "application/sdp"), body=SDP.replace(b"RTP/AVP", b"RTP/SAVP"))
+    caller.send("REFER", ("Refer-To", "<tel:+31900123456>"))
+    by_media, by_limits = world.said(Refusal)
+    assert (by_media.gate, by_limits.gate) == (Gate.MEDIA, Gate.LIMITS)
+    for refusal in (by_media, by_limits):
+        assert refusal.account_id == ACCOUNT
+        gates = explained(refusal)
+        assert list(gates) == list(Gate)
+        assert gates[Gate.REQUEST][0] == "passed"
+        before = [Gate.DOMAIN, Gate.ACL, Gate.DIGEST, Gate.POP, Gate.IDENTITY]
+        assert {gates[gate] for gate in before} == {("not asked", "the call had been let in")}
+        assert gates[Gate(refusal.gate)] == ("refused", refusal.rule)
+
+
+def dials(world: World, target: str) -> Agent:
+    """A callflow's process."""
+    process = world.agent("127.0.0.1", 7000)
+    plan = DialPlan(
+        call_id=CALL,
+        account_id=ACCOUNT,
+        targets=(target,),
+        hunting=Hunting.SERIAL,
+        ring_seconds=30,
+        caller_id="+31200000001",
+    )
+    ticket = world.proxy.dials.file(plan, world.now)
+    process.send(process.request("INVITE", ticket.uri, body=SDP))
+    return process
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "gate", "cause"),
+    [
+        ("+4", 484, Gate.PARSE, "callflow-destination"),
+        ("http://x", 484, Gate.PARSE, "callflow-destination"),
+        ("sip:@", 400, Gate.PARSE, "callflow-destination"),
+        ("+4912345678", 404, Gate.ROUTE, "callflow-no-gateway"),
+    ],
+)
+def test_what_a_callflow_may_not_dial_is_on_record(target: str, status: int, gate: Gate, cause: str) -> None:
+    world = World(directory(gateways=[gateway(prefixes=("31",))]))
+    process = dials(world, target)
+    assert [one.status for one in process.inbox if isinstance(one, Response)] == [100, status]
+    (refusal,) = world.said(Refusal)
+    assert (refusal.cause, refusal.gate, refusal.sip_status) == (cause, gate, status)
+    assert (refusal.account_id, refusal.sip_call_id) == (ACCOUNT, CALL)
+    assert refusal.remedy.endswith(".")
+    gates = explained(refusal)
+    assert gates[Gate.BAN] == ("not asked", "a callflow dialled")
+    assert gates[gate] == ("refused", refusal.rule)
+
+
+def test_in_a_flood_a_callflow_still_finds_its_own_refusals() -> None:
+    world = World(directory())
+    for number in range(5_000):
+        host = f"77.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        world.proxy.receive(b"garbage", Flow("UDP", 1, host, 5060), world.now)
+    dials(world, NUMBER)
+    assert world.said(Refusal)[-1].source_address == f"call {CALL}"

@@ -22,7 +22,7 @@ from voice.edge.core.targets import Target, number_target, uri_hop
 from voice.edge.core.tokens import ids_of
 from voice.media.srtp import USUAL_SRTP
 from voice.pool.orders import DialPlan, Hunting, Seat, Ticket
-from voice.records import Event
+from voice.records import Event, Gate
 from voice.sip.errors import SipParseError
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
@@ -122,7 +122,7 @@ class Dials:
             withheld=plan.withheld,
         )
         targets = [
-            _refused(text, plan.caller_id)
+            Target(name=printable(text[:128]), problem=permit.refuse(Gate.IDENTITY, caller, text, now))
             if isinstance(caller, Refused)
             else self._target(text, plan, directory, caller, policy.country, permit, now)
             for text in plan.targets
@@ -159,15 +159,14 @@ class Dials:
             number = normalise(text.removeprefix("tel:"), country)
         except (SipParseError, NumberFault) as fault:
             status = fault.status if isinstance(fault, SipParseError) else 484
-            return Target(
-                name=printable(text[:128]), problem=Final.local(status, printable(str(fault)[:120]))
-            )
+            faulty = permit.refuse(Gate.PARSE, _no_destination(text, fault), text, now, status)
+            return Target(name=printable(text[:128]), problem=faulty)
         refused = permit.refused(number, now)
         if refused is not None:
             return Target(name=number, problem=refused)
         gateways = directory.gateways_for(plan.account_id, number)
         if not gateways:
-            return Target(name=number, problem=Final.local(404, f"No gateway for {number}"))
+            return Target(name=number, problem=permit.refuse(Gate.ROUTE, _no_way(number), text, now, 404))
         return number_target(
             directory,
             self._kernel.doors,
@@ -178,10 +177,19 @@ class Dials:
         )
 
 
-def _refused(text: str, caller_id: str) -> Target:
-    shown = printable(caller_id[:64])
-    return Target(
-        name=printable(text[:128]), problem=Final.local(403, f"The account may not be known by {shown}")
+def _no_destination(text: str, fault: Exception) -> Refused:
+    return Refused(
+        cause="callflow-destination",
+        rule=f"destination {printable(text[:64])}",
+        remedy=f"{printable(str(fault)[:200]).rstrip('.')}: dial a number in E.164 or a SIP URI.",
+    )
+
+
+def _no_way(number: str) -> Refused:
+    return Refused(
+        cause="callflow-no-gateway",
+        rule=f"no gateway for {number}",
+        remedy=f"No gateway for {number}: add one whose prefixes fit the number.",
     )
 
 

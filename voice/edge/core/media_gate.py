@@ -10,7 +10,7 @@ from sip_config.model import Gateway, SrtpPolicy
 from voice.edge.core.answers import Verdict
 from voice.edge.core.sdp_exchange import offer_breach
 from voice.edge.core.sdp_policy import Breach, Sides
-from voice.records import Gate
+from voice.records import RUNNING_CALL, Gate
 from voice.sip.message import Request
 
 STATUS = 488
@@ -71,7 +71,7 @@ def change_refused(request: Request, sides: Sides, *, from_caller: bool, host: s
     broken = offer_breach(request, sides, from_caller=from_caller)
     if broken is None:
         return None
-    rule = f"running call: srtp {sides.caller} of the caller, {sides.callee} of the called side"
+    rule = f"{RUNNING_CALL}srtp {sides.caller} of the caller, {sides.callee} of the called side"
     remedy = (
         f"The sound of a running call stays as its trunk wants it ({broken.says}): let the PBX keep to one "
         "profile during a call, or set srtp of the domain or gateway to optional."

@@ -1,4 +1,4 @@
-"""What the limits say about the destinations of one dial plan.
+"""What is refused of the destinations of one dial plan, above all by the limits.
 
 A callflow may dial what a trunk call of its account might call, and nothing else: also a SIP URI that leads
 to a gateway counts as the number in it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sip_config.admission import Refused
 from sip_config.model import Gateway
 from sip_config.networks import packed
 from sip_config.numbers import NumberFault, normalise
@@ -16,7 +17,7 @@ from voice.edge.core.kernel import Kernel
 from voice.edge.core.live_calls import LiveCall, subjects_of
 from voice.edge.core.over_limit import OverLimit, gateway_by_uri
 from voice.pool.orders import DialPlan, Hunting
-from voice.records import Gate, Refusal
+from voice.records import CALL_SOURCE, Gate, Refusal
 from voice.sip.headers import printable
 from voice.sip.uri import SipUri
 
@@ -87,7 +88,7 @@ class Permit:
         call = self._call
         if call is None or gateway.account_id != call.account_id:
             account = "" if call is None else str(call.subjects[0])
-            return self._record(gateway_by_uri(gateway.name, account, text), text, now)
+            return self.refuse(Gate.LIMITS, gateway_by_uri(gateway.name, account, text), text, now)
         try:
             return self._refused(normalise(uri.username or "", self._country(call)), text, now)
         except NumberFault:
@@ -106,23 +107,26 @@ class Permit:
         hold = bool(call.rows) and not (self._held and self._plan.hunting is Hunting.SERIAL)
         over = self._kernel.limits.dial(call, destination, now, hold=hold)
         if over is not None:
-            return self._record(over, text, now)
+            return self.refuse(Gate.LIMITS, over, text, now)
         if hold:
             self._held.append(call.holds[-1])
         return None
 
-    def _record(self, over: OverLimit, text: str, now: float) -> Final:
+    def refuse(
+        self, gate: Gate, refused: Refused | OverLimit, text: str, now: float, status: int = _FORBIDDEN
+    ) -> Final:
+        """How dialling a target ends at once that this gate refuses; it is on record."""
         plan, refusals = self._plan, self._kernel.refusals
-        source = f"call {plan.call_id}"
-        if not refusals.again(source, over.cause, over.rule):
+        source = f"{CALL_SOURCE}{plan.call_id}"
+        if not refusals.again(source, refused.cause, refused.rule):
             refusals.write(
                 Refusal(
                     at=now,
-                    gate=Gate.LIMITS,
-                    cause=over.cause,
-                    rule=over.rule,
-                    remedy=over.remedy,
-                    sip_status=_FORBIDDEN,
+                    gate=gate,
+                    cause=refused.cause,
+                    rule=refused.rule,
+                    remedy=refused.remedy,
+                    sip_status=status,
                     source_address=source,
                     method="INVITE",
                     request_uri=printable(text[:256]),
@@ -133,4 +137,4 @@ class Permit:
                 now,
                 ours=True,
             )
-        return Final.local(_FORBIDDEN, printable(over.remedy[:_LONGEST_REASON]))
+        return Final.local(status, printable(refused.remedy[:_LONGEST_REASON]))

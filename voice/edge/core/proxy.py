@@ -358,7 +358,9 @@ class Proxy:
             request, token.sides, from_caller=token.from_caller, host=kernel.settings.base_domain
         )
         if media is not None:
-            self._answers.refuse(request, source, media.verdict(Gate.MEDIA), now)
+            call = kernel.limits.calls.get(token.call_id)
+            verdict = media.verdict(Gate.MEDIA, account_id=None if call is None else call.account_id)
+            self._answers.refuse(request, source, verdict, now)
             return
         refused = refused_referral(kernel, token, request) if request.method == "REFER" else None
         if refused is not None:

@@ -9,7 +9,7 @@ from sip_config.numbers import NumberFault, normalise
 from voice.edge.core.answers import Verdict
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.tokens import DialogToken
-from voice.records import Gate
+from voice.records import RUNNING_CALL, Gate
 from voice.sip.address import parse_name_addr
 from voice.sip.errors import SipParseError
 from voice.sip.message import Request
@@ -30,7 +30,7 @@ def refused_referral(kernel: Kernel, token: DialogToken, request: Request) -> Ve
         status=over.status,
         gate=Gate.LIMITS,
         cause=over.cause,
-        rule=over.rule,
+        rule=f"{RUNNING_CALL}{over.rule}",
         remedy=over.remedy,
         account_id=call.account_id,
     )
