@@ -31,6 +31,7 @@ settings.load_profile("trunkflow")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(inspect.unwrap(item.obj)):
             # Before the test's own asynchronous fixtures, so that it looks after they have cleaned up.

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def configuration(repository: Path, tmp_path: Path) -> Path:

@@ -19,6 +19,8 @@ from callflows.reading import read_callflow
 from callflows.steps import FetchCallFlow, Hangup, Pause, Play, Record, Say, SendKeys, Transfer
 from tests.callflows.strategies import callflows
 
+pytestmark = pytest.mark.long
+
 
 @given(callflows)
 def test_what_json_says_is_read_back(flow: Callflow) -> None:

@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 30
 PORT = 5060
 LOST = "eu1"
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.long, pytest.mark.peer]
 
 _DROP = (
     "add table inet hole; add chain inet hole {chain} {{ type filter hook {chain} priority 0; policy drop; }}"

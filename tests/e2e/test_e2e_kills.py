@@ -18,7 +18,7 @@ from tests.e2e.node import NUMBER, account, free_port, gateway
 from tests.e2e.served import Served, served
 from tests.sipp import invited, sipp
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.long, pytest.mark.peer]
 
 KILLS = 50
 MOST_CALLS = 400

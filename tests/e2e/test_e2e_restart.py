@@ -27,6 +27,8 @@ from tests.e2e.served import served
 from tests.phone import phone
 from tests.sipp import caller_arguments, sipp
 
+pytestmark = pytest.mark.long
+
 LOCAL_HOLD = 2
 
 

@@ -15,7 +15,7 @@ from tests.phone import phone
 from tests.sipp import Sipp, caller_arguments, sipp
 from voice.records import CallEnded, CallStarted, CallStatus, LegChanged, LegMedia, LegStatus, StepFinished
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.long, pytest.mark.peer]
 
 RunSipp = Callable[..., AbstractAsyncContextManager[Sipp]]
 

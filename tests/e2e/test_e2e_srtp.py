@@ -18,6 +18,8 @@ from tests.sipp import sipp
 from tests.wiretap import PLAIN_BYTES, TAG_BYTES, audio_port, overheard, sizes, wiretap
 from voice.records import LegChanged, LegStarted, LegStatus, Refusal
 
+pytestmark = pytest.mark.long
+
 SALES = "+31207654321"
 CALLER, CALLEE = 1000, 600
 """Hertz."""

@@ -19,6 +19,8 @@ from voice.gauntlet.field import Field
 from voice.gauntlet.reply import read_reply, statuses
 from voice.gauntlet.runner import ATTACKS, run
 
+pytestmark = pytest.mark.long
+
 
 def family(*names: str) -> list[Attack]:
     return [attack for attack in ATTACKS if attack.family in names]

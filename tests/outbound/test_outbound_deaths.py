@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from sqlalchemy import insert, select
 
 from tests.e2e.node import free_port
@@ -19,6 +20,8 @@ from tests.pool.conftest import GREET
 from voice.store import schema
 from voice.store.database import Database, sqlite_url
 from voice.store.outbound import NewCall, OutboundStore
+
+pytestmark = pytest.mark.long
 
 PATIENCE_SECONDS = 30.0
 
