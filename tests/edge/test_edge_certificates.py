@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import sys
 from contextlib import suppress
@@ -173,6 +174,36 @@ async def test_a_file_of_the_folder_that_cannot_be_used_keeps_no_edge_from_its_s
         assert "broken.pem" in refused.detail
         async with connected(address(edge, "TLS"), authority.client(), DOMAIN) as (_, writer):
             assert shown_names(writer) == {DOMAIN}
+
+
+async def test_a_session_ends_with_the_certificates_that_it_was_made_with(authority: Authority) -> None:
+    """Who was verified once is not so for ever: the list of authorities may be another one by now."""
+    tls = authority.settings(authority.issue("edge.pem", DOMAIN), client_authorities=authority.file)
+    context = authority.client(authority.issue("pbx.pem", PBX.decode()))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with running(LOOPBACK, settings(tls=tls)) as (edge, records):
+        where = address(edge, "TLS")
+        first, reused = await asyncio.to_thread(resumed, where, context, None)
+        assert not reused
+        _, reused = await asyncio.to_thread(resumed, where, context, first)
+        assert reused
+        edge.reload_certificates()
+        await records.first(Event)
+        _, reused = await asyncio.to_thread(resumed, where, context, first)
+        assert not reused
+
+
+def resumed(
+    where: tuple[str, int], context: ssl.SSLContext, session: ssl.SSLSession | None
+) -> tuple[ssl.SSLSession | None, bool | None]:
+    """Connects, taking up a session; the one that there is then, and whether it was taken up."""
+    with (
+        socket.create_connection(where, PATIENCE_SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname=DOMAIN, session=session) as secure,
+    ):
+        found = secure.session, secure.session_reused
+        secure.unwrap().close()  # A session that was cut off is not taken up.
+        return found
 
 
 async def test_the_edge_goes_on_while_files_are_read(authority: Authority) -> None:

@@ -128,7 +128,7 @@ class Certificates:
     def _server(self, chain: Path, key: Path | None) -> ssl.SSLContext:
         settings = self._settings
         context = self._context(ssl.PROTOCOL_TLS_SERVER)
-        # Without tickets a client has to show its certificate each time, to whom we believe by then.
+        # Without tickets what a session has verified is kept here, and gone when certificates are read anew.
         context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.num_tickets = 0
         _load_own(context, chain, key)
