@@ -324,6 +324,24 @@ def test_a_redirection_is_followed_to_a_gateway_of_ours() -> None:
     assert [leg.gateway for leg in world.said(LegStarted)] == [None, "first", "other"]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ({"number_format": NumberFormat.NATIONAL, "options": {"country": "NL"}}, "0201234567"),
+        ({"number_format": NumberFormat.NATIONAL, "options": {"country": "NL"}}, "31201234567"),
+        ({"number_format": NumberFormat.PLAIN, "options": {"add_prefix": "1234#"}}, "1234%2331201234567"),
+        ({"number_format": NumberFormat.PLAIN, "options": {"country": "NL"}}, "0201234567"),
+    ],
+)
+def test_a_gateway_redirects_in_its_own_number_format(wanted: dict[str, Any], named: str) -> None:
+    options = GatewayOptions(**wanted["options"])
+    by = gateway("by", CARRIER, priority=1, number_format=wanted["number_format"], options=options)
+    world, _, one, two = dialling(by, gateway("third", THIRD, priority=5), SECOND)
+    one.answer(one.gets_request("INVITE"), 302, ("Contact", f"<sip:{named}@{CARRIER2}>"))
+    assert two.gets_request("INVITE").sip_uri.username == NUMBER
+    assert world.said(Event) == []
+
+
 def test_of_several_contacts_the_best_goes_first() -> None:
     world = World(
         directory(gateways=[first(), SECOND, gateway("third", THIRD, priority=30)]),

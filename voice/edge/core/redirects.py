@@ -12,6 +12,7 @@ from sip_config.directory import Directory
 from sip_config.model import Gateway, Transport
 from sip_config.networks import packed
 from sip_config.numbers import NumberFault, normalise
+from sip_config.routing import dialled_as
 from voice.edge.core.kernel import Kernel
 from voice.edge.core.reach import port_of
 from voice.edge.core.targets import Target
@@ -36,7 +37,7 @@ def follow(kernel: Kernel, target: Target, by: Gateway, response: Response, acco
     named: dict[str, Gateway] = {}
     for uri in contacts:
         gateway = _gateway_of(kernel, directory, account_id, uri)
-        if gateway is None or gateway.id in target.tried or not _means(uri, target.name):
+        if gateway is None or gateway.id in target.tried or not _means(uri, target.name, by):
             continue
         if by.transport is not Transport.TLS or gateway.transport is Transport.TLS:
             named.setdefault(gateway.id, gateway)
@@ -53,7 +54,8 @@ def refused_event(gateway: Gateway, named: str, call: tuple[str, str], now: floa
         at=now,
         kind="gateway-redirect-refused",
         detail=f"Gateway {gateway.name} redirected the call to {printable(named[:200])}, which is no gateway "
-        "of this account that has not been tried: add it as a gateway, or let the carrier carry the call.",
+        "of this account that has not been tried, for the same number: add it as a gateway, or let the "
+        "carrier carry the call.",
         call_id=call[0],
         account_id=call[1],
         data={"gateway": gateway.name},
@@ -98,11 +100,11 @@ def _gateway_of(kernel: Kernel, directory: Directory, account_id: str, uri: SipU
     return None
 
 
-def _means(uri: SipUri, number: str) -> bool:
+def _means(uri: SipUri, number: str, by: Gateway) -> bool:
     """Whether it asks for the same number: the limits of the call were checked for that one."""
-    if uri.username is None:
+    if uri.username is None or uri.username == dialled_as(by, number):
         return True
     try:
-        return normalise(uri.username) == number
+        return normalise(uri.username, by.options.country) == number
     except NumberFault:
         return False
