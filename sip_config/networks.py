@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from socket import AF_INET, AF_INET6, inet_pton
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
 from sip_config.faults import Unfit, quoted
@@ -43,6 +43,17 @@ def packed(address: str) -> tuple[int, int] | None:
     if raw.startswith(_MAPPED_PREFIX):
         return 32, int.from_bytes(raw[12:], "big")
     return 128, int.from_bytes(raw, "big")
+
+
+def as_sockets_say(address: str) -> str:
+    """An IPv6 address, which may be written in many ways, as sockets write it; any other text as it is."""
+    if ":" not in address:
+        return address
+    bare, percent, zone = address.partition("%")
+    try:
+        return f"{inet_ntop(AF_INET6, inet_pton(AF_INET6, bare))}{percent}{zone}"
+    except (OSError, ValueError):
+        return address
 
 
 def parse_network(text: str) -> Network:

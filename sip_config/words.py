@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from phonenumbers import SUPPORTED_REGIONS
 
 from sip_config.faults import Unfit, quoted
-from sip_config.networks import packed
+from sip_config.networks import as_sockets_say, packed
 from sip_config.numbers import looks_complete, normalise
 
 _LABEL: Final = re.compile(r"[0-9A-Za-z]{1,63}")
@@ -131,7 +131,7 @@ def host(text: str) -> str:
     """An IP address, IPv6 with or without brackets, or a host name; in the form that a resolver takes."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if packed(bare) is not None:
-        return bare
+        return as_sockets_say(bare)
     return host_name(text)
 
 
@@ -155,7 +155,7 @@ def host_name(text: str) -> str:
 def host_and_port(text: str) -> tuple[str, int | None]:
     """``host``, ``host:port``, ``[IPv6]`` or ``[IPv6]:port``."""
     if packed(text) is not None:
-        return text, None
+        return host(text), None
     bare, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
         return host(text), None

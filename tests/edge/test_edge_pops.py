@@ -9,9 +9,20 @@ from dataclasses import replace
 
 from sip_config.gateway_options import GatewayOptions
 from sip_config.identity_policy import IdentityPolicy
-from tests.edge.platform import QUICK, STEADY, PopEdge, platform
+from tests.edge.platform import QUICK, STEADY, PopEdge, configuration, platform
+from tests.edge.sockets import running, settings
 from tests.edge.telephone import talk, telephone
-from tests.edge.world import BASE, NUMBER, SDP, Dialog, ack_of_failure, an_account, gateway, with_credentials
+from tests.edge.world import (
+    BASE,
+    NUMBER,
+    SDP,
+    Dialog,
+    ack_of_failure,
+    an_account,
+    directory,
+    gateway,
+    with_credentials,
+)
 from voice.edge.core.liveness import PopState
 from voice.edge.core.relay_token import HEADER
 from voice.records import CallEnded, CallStarted, Event, Gate, Record, Refusal
@@ -294,6 +305,14 @@ async def test_a_call_that_a_pop_took_and_had_no_time_to_ring_is_moved_when_the_
                 ok = await pbx.response_of(200)
                 Dialog.of_caller(pbx, ok).send("ACK", cseq=ok.cseq.number)
                 await carrier.request_of("ACK")
+
+
+async def test_a_pop_is_heard_however_its_ipv6_address_is_written() -> None:
+    async with running(directory(networks=("::1/128",)), settings("::1")) as (other, _):
+        written = f"[0:0:0:0:0:0:0:1]:{other.addresses[0].port}"
+        config = configuration("eu1", {"eu1": None, "us1": written})
+        async with running(config, replace(settings("::1"), relay=QUICK)) as (edge, records):
+            await PopEdge("eu1", edge, records).believes("us1", PopState.ALIVE)
 
 
 async def test_a_call_that_rings_is_left_where_it_rings() -> None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, NamedTuple
 
+from sip_config.networks import as_sockets_say
 from voice.sip.errors import SipParseError
 
 MAX_URI_CHARS: Final = 8_192
@@ -76,7 +77,7 @@ class SipUri(NamedTuple):
     @property
     def address(self) -> str:
         """The host without the brackets of an IPv6 reference."""
-        return self.host[1:-1] if self.host.startswith("[") else self.host
+        return as_sockets_say(self.host[1:-1]) if self.host.startswith("[") else self.host
 
     @property
     def username(self) -> str | None:

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from sip_config.networks import as_sockets_say
 from voice.sip.errors import SipParseError
 from voice.sip.header_names import TCHARS
 from voice.sip.headers import Headers
@@ -63,7 +64,7 @@ class Via(NamedTuple):
     @property
     def address(self) -> str:
         """The sent-by host without the brackets of an IPv6 reference."""
-        return self.host[1:-1] if self.host.startswith("[") else self.host
+        return as_sockets_say(self.host[1:-1]) if self.host.startswith("[") else self.host
 
     @property
     def sent_by(self) -> tuple[str, int]:
