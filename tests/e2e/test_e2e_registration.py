@@ -6,15 +6,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
+import pytest
+
 from tests.e2e.conftest import MakePlatform
-from tests.e2e.flows import flow, hangup, pause
-from tests.e2e.node import NUMBER, account, gateway
+from tests.e2e.flows import flow, hangup, pause, say
+from tests.e2e.node import NUMBER, account, free_port, gateway
+from tests.kamailio import DOMAIN, HOST, PASSWORD, USER
+from tests.kamailio import registrar as kamailio
 from tests.notes import PATIENCE_SECONDS
 from tests.phone import phone
 from voice.live import NodeState
-from voice.records import CallStarted, Event
+from voice.records import CallEnded, CallStarted, CallStatus, Event
 from voice.sip.message import Request, parse_message
 from voice.sip.respond import make_response
 from voice.store.database import Database
@@ -89,3 +94,31 @@ async def test_a_carrier_that_knows_us_by_our_registration_brings_a_call(node: M
         assert [request.headers.get("Expires") for request in carrier.requests] == ["3600", "0"]
         async with await Database.of(settings) as database:
             assert await states_by_gateway(database, time.time()) == {}
+
+
+@pytest.mark.peer
+async def test_a_call_by_way_of_kamailio_is_answered_and_hung_up(node: MakePlatform, tmp_path: Path) -> None:
+    """It stays on the route of the call, and every request of the call passes it."""
+    port = free_port()
+    more = (
+        f'username = "{USER}"',
+        f'password = "{PASSWORD}"',
+        "register = true",
+        f'register_domain = "{DOMAIN}"',
+    )
+    declared = account(networks=("192.0.2.0/24",), flow=flow(say(), hangup()))
+    async with kamailio(tmp_path / "kamailio", port) as carrier:
+        async with node(declared + gateway("carrier", f"{HOST}:{port}", *more)) as here:
+            event = await here.notes.first(Event, lambda event: event.kind.startswith("gateway-"))
+            assert event.kind == "gateway-registered"
+            async with phone(
+                "call",
+                f"sip:{USER}@{DOMAIN}",
+                *("--identity", f"sip:+31612345678@{DOMAIN}", "--proxy", f"{HOST}:{port}"),
+            ) as caller:
+                assert await caller.ended() == 200
+            ended = await here.notes.first(CallEnded)
+            assert ended.status is CallStatus.ENDED
+            started = await here.notes.first(CallStarted)
+            assert (started.source, started.destination) == ("+31612345678", NUMBER)
+        assert carrier.said()[-2:] == ["SAVED 3600", "SAVED 0"]
