@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_network
+from itertools import product
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +21,7 @@ from tests.edge.test_edge_transports import closed
 from tests.edge.world import BASE, DOMAIN, NUMBER, SDP, directory, gateway
 from voice.edge.server import Edge
 from voice.edge.settings import EdgeSettings, StreamLimits
+from voice.edge.transports.websocket import WebSocketFraming
 from voice.records import CallEnded, Refusal
 from voice.sip.digest import answer
 from voice.sip.message import Request, Response, parse_message
@@ -163,11 +166,14 @@ async def test_a_browser_calls_with_a_digest_and_is_called_back_on_its_connectio
 async def test_only_sip_is_spoken(
     protocols: tuple[str, ...], authority: Authority, chosen: EdgeSettings
 ) -> None:
-    async with running(LOOPBACK, chosen) as (edge, _):
+    async with running(LOOPBACK, chosen) as (edge, records):
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
             async with browser(edge, "WS", authority, protocols=protocols):
                 pass
         assert caught.value.status == 400
+        refusal = await records.first(Refusal)
+    assert (refusal.gate, refusal.cause) == ("source", "websocket-failed")
+    assert "subprotocol" in refusal.remedy.partition(").")[0]
 
 
 async def test_keepalives_are_answered(authority: Authority, chosen: EdgeSettings) -> None:
@@ -300,24 +306,58 @@ async def test_clients_behind_a_proxy_are_counted_each_for_itself(
 async def test_what_is_against_the_protocol_ends_the_connection(
     sent: bytes, says: bytes, chosen: EdgeSettings
 ) -> None:
-    async with running(LOOPBACK, chosen) as (edge, _):
+    async with running(LOOPBACK, chosen) as (edge, records):
         reader, writer = await raw(edge)
         writer.write(sent)
         last = await closed(reader)
         assert last[:1] == b"\x88"
         assert last[2:4] == says
         writer.close()
+        assert (await records.first(Refusal)).cause == "websocket-failed"
+
+
+@pytest.mark.parametrize("handshake", [UPGRADE, b"GET / HTTP/1.1\r\n\r\n"], ids=["good", "bad"])
+async def test_a_fault_that_comes_with_the_handshake_ends_the_connection(
+    handshake: bytes, chosen: EdgeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(LOOPBACK, chosen) as (edge, records):
+        reader, writer = await asyncio.open_connection(*address(edge, "WS"))
+        writer.write(handshake + b"\x81\x05hello")
+        assert await closed(reader) == b""
+        writer.close()
+        assert (await records.first(Refusal)).cause == "websocket-failed"
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+PIECES = [UPGRADE, UPGRADE.replace(b"sip", b"xmpp"), b"GET / HTTP/1.1\r\n\r\n", b"\x00", b"\x81\x05hello",
+          frame(0x01, b"INV"), frame(0x80, b"x"), frame(0x82, b"\r\n\r\n"), frame(0x88, b"\x03\xe8"),
+          frame(0x88, b"\x03"), frame(0x89, b"?"), frame(0x8A, b""), frame(0xC1, b"x")]  # fmt: skip
+
+
+@pytest.mark.parametrize("cuts", [1, 7, 10_000])
+def test_whatever_comes_in_whatever_order_is_met_without_a_fault(cuts: int) -> None:
+    for pieces in product(PIECES, repeat=3):
+        sent, framing = b"".join(pieces), WebSocketFraming()
+        for at in range(0, len(sent), cuts):
+            for _ in framing.feed(sent[at : at + cuts]):
+                framing.wrap(b"SIP/2.0 200 OK\r\n\r\n")
+            framing.owed()
+            framing.ping()
+            if framing.ended:
+                break
+        framing.finish()
 
 
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x00", b"GET / HTTP/1.1\r\n\r\n", b"INVITE sip:x SIP/2.0\r\n\r\n"]
 )
 async def test_what_is_no_websocket_is_closed(sent: bytes, chosen: EdgeSettings) -> None:
-    async with running(LOOPBACK, chosen) as (edge, _):
+    async with running(LOOPBACK, chosen) as (edge, records):
         reader, writer = await asyncio.open_connection(*address(edge, "WS"))
         writer.write(sent + b"\r\n\r\n")
         assert b"101" not in await closed(reader)
         writer.close()
+        assert (await records.first(Refusal)).cause == "websocket-failed"
 
 
 async def test_a_handshake_that_never_ends_is_closed(authority: Authority) -> None:

@@ -1,4 +1,4 @@
-"""Connections that were not taken, or could not be secured, as refusals that say what to change."""
+"""Connections that were not taken, or did not come to carry SIP, as refusals that say what to change."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from voice.edge.core.answers import Verdict
 from voice.records import Gate
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
+from voice.sip.message import MAX_MESSAGE_BYTES
 
 TOO_MANY: Final = "connections-total"
 TOO_MANY_UNNAMED: Final = "connections-unnamed"
@@ -15,6 +16,7 @@ TOO_MANY_OF_SOURCE: Final = "connections-per-source"
 TOO_MANY_HANDSHAKES: Final = "tls-handshakes"
 TOO_SLOW_HANDSHAKE: Final = "tls-handshake-time"
 NOT_SECURED: Final = "tls-failed"
+NO_WEBSOCKET: Final = "websocket-failed"
 
 _SAYS: Final = {
     TOO_MANY: (
@@ -53,6 +55,13 @@ def unconnected(cause: str, detail: str, source: Flow) -> Verdict:
             "trust the authority of the edge's certificate, to call by a name that it is for, to speak the "
             "least TLS version of the node or newer, and to show a certificate of its own, if any, from an "
             "authority that the node believes."
+        )
+    elif cause == NO_WEBSOCKET:
+        rule = "WebSocket"
+        remedy = (
+            f"What {source.host} sent is against the WebSocket protocol ({printable(detail[:160])}). The "
+            "client has to connect with GET, ask for the subprotocol sip (RFC 7118), and send one "
+            f"SIP message of at most {MAX_MESSAGE_BYTES} bytes in each WebSocket message."
         )
     else:
         rule, remedy = _SAYS[cause]

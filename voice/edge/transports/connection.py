@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from voice.edge.core.reach import alias_port
-from voice.edge.core.unconnected import NOT_SECURED, TOO_SLOW_HANDSHAKE
+from voice.edge.core.unconnected import NO_WEBSOCKET, NOT_SECURED, TOO_SLOW_HANDSHAKE
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.handshakes import Standing
 from voice.edge.transports.secure import TlsChannel, TlsFault
@@ -86,6 +86,7 @@ class _Plain:
     """Messages one after another on the stream itself (RFC 3261 section 18.3)."""
 
     ended = False
+    problem = ""
     forwarded: str | None = None
 
     def __init__(self) -> None:
@@ -282,6 +283,8 @@ class Connection(asyncio.Protocol):
             self._heard = self._loop.time()
             self._pinged = False
         self._write(self._framing.owed())
+        if self._framing.problem:
+            user.stream_refused(self.flow, NO_WEBSOCKET, self._framing.problem)
         if self._framing.ended:
             self.close()
 

@@ -54,7 +54,13 @@ class WebSocketFraming:
     @property
     def ended(self) -> bool:
         """Whether nothing more will come, and what is owed is the last."""
-        return self._protocol.close_expected()
+        return self._protocol.close_expected() or bool(self.problem)
+
+    @property
+    def problem(self) -> str:
+        """What the peer did against the protocol, after which nothing more is read; empty: nothing."""
+        fault = self._protocol.handshake_exc or self._protocol.parser_exc
+        return "" if fault is None else str(fault)
 
     def feed(self, data: bytes) -> Iterator[bytes | Ping | Alive]:
         """The messages and keepalives that are now whole."""
@@ -63,6 +69,8 @@ class WebSocketFraming:
             protocol.receive_data(data)
         for event in protocol.events_received():
             if isinstance(event, Request):
+                if protocol.eof_sent:
+                    return  # What came with it was against the protocol, or the end.
                 protocol.send_response(protocol.accept(event))
                 if protocol.state is State.OPEN:
                     self.forwarded = _forwarded(event)
@@ -94,7 +102,7 @@ class WebSocketFraming:
 
     def finish(self) -> bytes:
         """The last words."""
-        if self._protocol.state is State.OPEN:
+        if self._protocol.state is State.OPEN and self._protocol.close_rcvd is None:
             self._protocol.send_close(_NORMAL)
         return self.owed()
 
