@@ -117,6 +117,23 @@ def test_the_user_name_that_was_proven_claims_nothing() -> None:
     assert arrived.from_.sip_uri.user == OWN
 
 
+@pytest.mark.parametrize("others", OtherCallers)
+def test_a_user_name_that_is_a_number_of_the_account_claims_it(others: OtherCallers) -> None:
+    """Many trunks are called by their number."""
+    user = OWN.removeprefix("+")
+    policy = replace(POLICY, others=others)
+    world = world_of(TRUSTED, policy=policy, users={user: "secret"})
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    invite = pbx.invite(NUMBER, from_=f"<sip:{user}@{DOMAIN}>;tag=x")
+    pbx.send(invite)
+    challenge = pbx.gets_response(407)
+    pbx.send(ack_of_failure(invite, challenge))
+    pbx.send(with_credentials(invite, challenge, user, "secret"))
+    arrived = carrier.gets_request("INVITE")
+    assert asserted(arrived) == both(OWN)
+    assert arrived.from_.sip_uri.user == OWN
+
+
 def test_a_claim_of_an_account_is_no_claim_of_another() -> None:
     other = Number(id="o", account_id="someone else", e164=STRANGER)  # type: ignore[arg-type]
     world = World(

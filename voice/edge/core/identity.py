@@ -153,7 +153,7 @@ def caller_from_customer(
     """The caller of a request that an access control list let in.
 
     `owns` says whether an E.164 number is the account's; `login` is the user name that was proven, which
-    many telephones write into From, and which claims nothing.
+    many telephones write into From, and which claims nothing unless it is such a number.
     """
 
     def allowed(claim: Claim) -> bool:
@@ -163,7 +163,9 @@ def caller_from_customer(
     presented = _claim(request.from_, policy.country)
     claims = _claims(request.headers, policy.country)
     believed = next((claim for claim in claims if allowed(claim)), None)
-    named = None if presented is None or presented.written == login else presented
+    named = presented
+    if presented is not None and presented.written == login and not allowed(presented):
+        named = None
     if believed is None and named is not None and allowed(named):
         # The name beside it is whatever the telephone was given.
         believed = named._replace(display=None)
