@@ -82,7 +82,10 @@ def test_a_source(trunkflow: Run, tmp_path: Path) -> None:
         ("acme", "passed"),
         ("beta", "refused"),
     ]
-    carrier = json.loads(trunkflow("explain", "2001:db8::7", "--json")[1])
+    for pasted in ("192.0.2.1:40000", " 192.0.2.1"):
+        assert json.loads(trunkflow("explain", pasted, "--json")[1]) == found
+    carrier = json.loads(trunkflow("explain", "2001:DB8:0::7", "--json")[1])
+    assert json.loads(trunkflow("explain", "[2001:db8::7]:5060", "--json")[1]) == carrier
     assert carrier["source"]["gateway"] == "carrier"
     assert carrier["source"]["domains"][0]["verdict"] == "digest needed"
     assert [one["source_address"] for one in carrier["refusals"]] == ["2001:db8::7:5060"]

@@ -170,7 +170,12 @@ def test_guesses_under_a_forged_source_ban_datagrams_only_and_nobody_who_has_log
     logs_in(regular, carrier)
     newcomer.send(newcomer.invite())
     newcomer.gets_nothing()
+    [ban] = world.proxy.kernel.enforced_bans(world.now)
+    assert (ban.address, ban.proven) == ("66.1.1.2", False)
     logs_in(world.agent("66.1.1.2", transport="TCP"), carrier)
+    # That it knows a password says more than what came in its name.
+    assert world.proxy.kernel.enforced_bans(world.now) == ()
+    logs_in(newcomer, carrier)
 
 
 def test_a_forged_scanner_bans_no_source_that_the_configuration_names() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sip_config.networks import packed
+from sip_config.networks import as_sockets_say, packed
 from voice.bans import MEANING, Ban, ban_key
 from voice.bells import Bell
 from voice.cli.output import print_json, print_line, print_table, rfc3339
@@ -49,7 +49,7 @@ def explain(
 ) -> None:
     """Say of a call, or of all that came from an address, what each gate decided and what to change."""
     settings = settings_of(config)
-    wanted = subject.strip()
+    wanted = _address(subject.strip())
     findings = with_database(settings, lambda database: _findings(database, settings, wanted))
     if findings.source is None and not findings.calls and not findings.refusals:
         raise CommandFailed(
@@ -86,14 +86,24 @@ async def _findings(database: Database, settings: Settings, wanted: str) -> Find
     )
 
 
+def _address(subject: str) -> str:
+    """A source as records write it, without the port that they put behind it; anything else as it is."""
+    for text in (subject, subject.rpartition(":")[0].strip("[]") if "." in subject or "]" in subject else ""):
+        if packed(text) is not None:
+            return as_sockets_say(text)
+    return subject
+
+
 def _print_source(address: str, source: SourceVerdict, ban: Ban | None) -> None:
     print_line(f"A call from {address} now", style="bold")
     if ban is not None:
         kept_out = "It is banned" if ban.proven else "Its datagrams are banned"
+        spared = "" if ban.by_operator else " Addresses that the configuration names get in all the same."
+        if not ban.proven:
+            spared += " So do those that log in by TCP or TLS."
         print_line(
             f"{kept_out} until {rfc3339(ban.until)}, because {MEANING[ban.reason]}: "
-            f"trunkflow bans release {address} lets it in again. Addresses that the configuration names, "
-            "and those that logged in lately, get in all the same."
+            f"trunkflow bans release {address} lets it in again.{spared}"
         )
     print_line(f"Before it is read: {source.verdict}, {source.entry}.")
     if source.gateway is not None:

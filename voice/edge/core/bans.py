@@ -8,6 +8,7 @@ bans grow, not one fault.  And it must not be what somebody else can fake: a dat
 nothing, so a ban that datagrams alone brought about keeps out datagrams alone (who was banned by a forger
 gets in by TCP), and never a source that proved a password lately.  Evidence is *proven* when it came by a
 connection, or answered a challenge that was sent to that very address.
+Who proves a password while banned for what datagrams said is free at once.
 
 All memory is bounded: strangers make others forgotten, never more remembered.
 """
@@ -70,7 +71,7 @@ class Bans:
         ban = self._proven.get(key)
         if ban is None or ban.until <= now:
             ban = self._unproven.get(key) if transport == "UDP" else None
-            if ban is None or ban.until <= now:
+            if ban is None or ban.until <= now or self.is_trusted(host, now):
                 return None
         return None if not ban.by_operator and self._is_exempt(host) else ban
 
@@ -142,9 +143,11 @@ class Bans:
         self._suspects.pop(ban.address, None)
 
     def in_force(self, now: float) -> tuple[Ban, ...]:
-        """All bans that have not ended."""
+        """All bans that have not ended, of sources that did not prove a password since."""
         both = (*self._proven.values(), *self._unproven.values())
-        return tuple(ban for ban in both if ban.until > now)
+        return tuple(
+            ban for ban in both if ban.until > now and (ban.proven or not self.is_trusted(ban.address, now))
+        )
 
     def take_news(self, most: int) -> list[Ban]:
         """Bans made here since the last time, proven ones first; they are then forgotten as news."""

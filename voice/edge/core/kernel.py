@@ -109,8 +109,14 @@ class Kernel:
 
     def enforced_bans(self, now: float) -> tuple[Ban, ...]:
         """Bans that keep out whole addresses or networks, so that a firewall may do it."""
+        bans = self.bans
         return tuple(
-            ban for ban in self.bans.in_force(now) if ban.by_operator or not self._spares_within(ban.address)
+            ban
+            for ban in bans.in_force(now)
+            if ban.by_operator
+            or not (
+                self._spares_within(ban.address) or (not ban.proven and bans.is_trusted(ban.address, now))
+            )
         )
 
     def _spares_within(self, key: str) -> bool:
