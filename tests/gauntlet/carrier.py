@@ -13,7 +13,7 @@ from voice.sip.errors import SipParseError
 from voice.sip.message import Request, parse_message
 from voice.sip.respond import make_response
 
-RINGS_SECONDS = 0.05
+RINGS_SECONDS = 0.02
 _T1 = 0.5
 _TIMES = 7
 

@@ -74,8 +74,9 @@ async def ground(
                 user=USER,
                 password=PASSWORD,
                 claims=(ADMITTED,),
-                grace=0.05,
-                flood_seconds=1.0,
+                patience=1.0,
+                grace=0.02,
+                flood_seconds=0.6,
             )
             yield Ground(edge=edge, carrier=far_end, records=records, aim=replace(aim, **more))  # type: ignore[arg-type]
 

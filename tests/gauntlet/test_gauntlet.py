@@ -33,7 +33,7 @@ async def test_tcp(family: str) -> None:
     assert not_passed(results, may_skip=ONLY_UDP) == []
 
 
-@pytest.mark.parametrize("family", ["digest", "streams", "relay", "dialogs", "cancel", "floods"])
+@pytest.mark.parametrize("family", ["streams", "cancel", "floods"])
 async def test_tls(family: str, tmp_path: Path) -> None:
     """Those that meet a connection; below it all is as by TCP."""
     authority = Authority(tmp_path / "tls")
