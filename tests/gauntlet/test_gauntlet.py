@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.authority import Authority
-from tests.edge.world import DOMAIN
+from tests.edge.world import BASE, DOMAIN
 from tests.gauntlet.ground import ADMITTED, GUARDED, ground, not_passed
 from voice.gauntlet.attack import Verdict
 from voice.gauntlet.runner import ATTACKS, FAMILIES
@@ -51,6 +51,13 @@ async def test_a_domain_that_only_an_address_opens(transport: str) -> None:
     assert not_passed(results) == []
     assert {result.came for result in results} == {"403 (2 times)"}
     assert stage.carrier.begun == 0
+
+
+async def test_where_there_is_nobody_to_call_no_claim_proves_anything() -> None:
+    async with ground(domain=f"nobody.{BASE}", number=None, user=None, password=None) as stage:
+        results = await stage.attacked([attack for attack in ATTACKS if attack.family == "acl"][:1])
+    assert [result.verdict for result in results] == [Verdict.SKIP]
+    assert results[0].reason.endswith("is 404 there, claim or no claim: say --domain or --number")
 
 
 async def test_an_attack_from_an_address_that_is_let_in_proves_nothing_and_says_so() -> None:

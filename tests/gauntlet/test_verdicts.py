@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.edge.sockets import PATIENCE_SECONDS
 from tests.edge.world import NUMBER
 from tests.gauntlet.ground import PASSWORD, USER, ground
+from tests.gauntlet.phone import Phone, ringing
 from tests.gauntlet.servers import bad_server
 from voice.gauntlet.aim import BadAim, located
 from voice.gauntlet.attack import Attack, Result, Verdict
@@ -147,14 +151,18 @@ def test_replies_are_read_whatever_they_are() -> None:
     assert statuses([folded, folded, request, junk]) == "200 (2 times), BYE, 5 bytes that are no SIP"
 
 
-async def trunkflow(folder: Path, repository: Path, *arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
+async def started(folder: Path, repository: Path, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "voice.cli.main", *arguments),
         cwd=folder,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(repository), "PYTHONWARNINGS": "error"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def trunkflow(folder: Path, repository: Path, *arguments: str) -> tuple[int, str, str]:
+    process = await started(folder, repository, *arguments)
     out, errors = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), errors.decode()
@@ -182,6 +190,21 @@ async def test_the_command_ends_with_1_when_something_failed(tmp_path: Path, rep
         )
     assert status == 1
     assert "Max-Forwards 0 was let pass" in table
+
+
+async def test_the_command_shows_what_it_has_when_it_is_interrupted(tmp_path: Path, repository: Path) -> None:
+    phone = Phone()
+    async with ringing(phone) as aim:
+        target = f"{aim.host}:{aim.port}"
+        process = await started(tmp_path, repository, "gauntlet", target, "--number", NUMBER)
+        async with asyncio.timeout(PATIENCE_SECONDS * 2):
+            while phone.good_calls < 3:
+                await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        table, errors = await process.communicate()
+    assert process.returncode == 1
+    assert re.fullmatch(r"\s*Interrupted: \d+ attacks were not made\.\n", errors.decode())
+    assert "is let in as it is" in table.decode()
 
 
 @pytest.mark.parametrize(

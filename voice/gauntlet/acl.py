@@ -14,6 +14,7 @@ from voice.sip.message import Request
 
 _FAMILY: Final = "acl"
 _EXPECTED: Final = "refused as without the claim"
+_NOBODY: Final = (404, 604)
 
 Spoof = Callable[[Field, Wire, str], Request]
 """The INVITE that claims an address."""
@@ -99,6 +100,10 @@ def _attack(name: str, spoof: Spoof) -> Attack:
         plain = await _sent(ground, wire, ground.request("INVITE", wire))
         if any(reply.let_in for reply in plain):
             raise Skipped("this address is let in as it is: run the gauntlet from one that is not (--source)")
+        if ground.aim.number is None and plain and plain[-1].status in _NOBODY:
+            raise Skipped(
+                f"{ground.uri()} is {plain[-1].status} there, claim or no claim: say --domain or --number"
+            )
         came: list[Reply] = []
         for claim in (*ground.aim.claims, ground.aim.host):
             shown = f"[{claim}]" if ":" in claim else claim
