@@ -10,6 +10,7 @@ from typing import cast
 
 from voice.gauntlet.aim import Aim
 from voice.gauntlet.field import token
+from voice.sip.headers import Headers
 from voice.sip.message import Request, parse_message
 from voice.sip.respond import make_response
 
@@ -32,6 +33,10 @@ class Phone(asyncio.DatagramProtocol):
     """When an ACK comes, a copy of the answer was under way."""
     deaf: bool = False
     """ACKs are lost on it."""
+    forgets: bool = False
+    """What a call was that others hang up."""
+    stays: bool = True
+    """It waits to be hung up; else it hangs up itself, and then knows nothing of the call."""
     gone: bool = False
     """It answers nothing any more."""
     good_calls: int = 0
@@ -55,7 +60,8 @@ class Phone(asyncio.DatagramProtocol):
             case "BYE":
                 self.good_calls += address[0] == GOOD_CALLER
                 self._silence(request.call_id)
-                self._respond(request, address, 200)
+                lost = (self.forgets or not self.stays) and address[0] != GOOD_CALLER
+                self._respond(request, address, 481 if lost else 200)
             case "INFO":
                 self._respond(request, address, self.over)
             case method:
@@ -90,6 +96,22 @@ class Phone(asyncio.DatagramProtocol):
         self._silence(request.call_id)
         if self.crossing:
             self._transport.sendto(answer, address)
+        if not self.stays:
+            self._hang_up(request, address)
+
+    def _hang_up(self, ack: Request, address: Address) -> None:
+        own = self._transport.get_extra_info("sockname")
+        headers = Headers(
+            (
+                ("Via", f"SIP/2.0/UDP {own[0]}:{own[1]};branch=z9hG4bK{token()}"),
+                ("Max-Forwards", "70"),
+                ("From", ack.headers.get("to") or ""),
+                ("To", ack.headers.get("from") or ""),
+                ("Call-ID", ack.call_id),
+                ("CSeq", "1 BYE"),
+            )
+        )
+        self._transport.sendto(Request("BYE", f"sip:{address[0]}:{address[1]}", headers).to_bytes(), address)
 
     def _silence(self, call_id: str) -> None:
         for timer in self._timers.pop(call_id, ()):

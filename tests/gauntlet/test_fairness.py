@@ -59,6 +59,20 @@ async def test_a_bye_after_the_bye_is_harmless_and_info_is_not(over: int, verdic
     assert found.reason == ("INFO was taken after the call's end" if over == 200 else "")
 
 
+async def test_a_number_that_hangs_up_by_itself_is_skipped_and_one_that_forgets_its_call_fails() -> None:
+    names = ("into a call with other tags", "a CSeq that goes back", "after the answer")
+    async with ringing(Phone(stays=False)) as aim:
+        hung_up = await made(aim, *names)
+    for result in hung_up.values():
+        assert result.verdict is Verdict.SKIP, result
+        assert "hung up too soon: name a number that stays on the line" in result.reason
+    async with ringing(Phone(forgets=True)) as aim:
+        forgot = await made(aim, *names)
+    for result in forgot.values():
+        assert result.verdict is Verdict.FAIL, result
+        assert (result.came[-7:], result.reason) == ("BYE 481", "the call did not survive it")
+
+
 @pytest.mark.parametrize(
     ("phone", "reason"),
     [

@@ -62,6 +62,18 @@ class Dialog:
     async def bye(self) -> list[Reply]:
         return await self.ground.ask(self.wire, self.request("BYE"))
 
+    async def end(self, came: str) -> str:
+        """Hangs up, and gives `came` back.  Raises Failed when there was nothing left to hang up.
+
+        Skipped, when the server had hung up: an announcement that is over is no fault.
+        """
+        ended = await self.bye()
+        if ended and ended[-1].status == 200:
+            return came
+        if self.call_id in self.ground.hung_up:
+            raise Skipped(f"{self.ground.aim.number} hung up too soon: name a number that stays on the line")
+        raise Failed(f"{came}; BYE {statuses(ended)}", "the call did not survive it")
+
 
 async def prepared(ground: Field, wire: Wire, *headers: tuple[str, str], **of: Unpack[Said]) -> Request:
     """An INVITE that ought to be let in, not sent yet.  Raises Skipped without what it needs."""

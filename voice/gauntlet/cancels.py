@@ -137,12 +137,7 @@ async def _after_answer(ground: Field) -> str:
     invite = await prepared(ground, wire)
     dialog = await established(ground, wire, invite)
     replies = await ground.ask(wire, cancel_of(invite))
-    ended = await dialog.bye()
-    return judge(
-        bool(ended) and ended[-1].status == 200,
-        f"CANCEL {statuses(replies)}; BYE {statuses(ended)}",
-        "the CANCEL ended a call that had been answered",
-    )
+    return await dialog.end(f"CANCEL {statuses(replies)}")
 
 
 def _foreign(change: Callable[[Request], None]) -> Callable[[Field], Awaitable[str]]:

@@ -48,6 +48,8 @@ class Field:
         self.server = (aim.host, aim.port)
         self.source = source
         self._wires: list[Wire] = []
+        self.hung_up: set[str] = set()
+        """Call-IDs of calls that the server hung up."""
 
     # -- sockets -----------------------------------------------------------------------------
 
@@ -184,6 +186,8 @@ class Field:
         """Answers a request of the server as any telephone would."""
         if reply.method == "ACK":
             return
+        if reply.method == "BYE":
+            self.hung_up.add(reply.get("call-id"))
         await wire.send(respond_to(reply, 200).to_bytes())
 
     async def nothing_at(self, victim: Wire, came: Sequence[Reply] = ()) -> None:
