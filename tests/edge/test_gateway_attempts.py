@@ -145,6 +145,42 @@ def test_the_total_counts_from_the_first_invite_also_when_nothing_comes() -> Non
     two.gets_request("INVITE")
 
 
+def test_silence_is_no_ringing_either() -> None:
+    world, _, one, two = dialling(first(ringing_seconds=2.0), SECOND)
+    one.gets_request("INVITE")
+    world.wait(1.8)
+    two.gets_nothing()
+    world.wait(0.3)
+    two.gets_request("INVITE")
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [({"ringing_seconds": 8.0}, 100), ({"total_seconds": 8.0}, 180), ({"total_seconds": 8.0}, None)],
+)
+def test_all_addresses_of_a_gateway_have_its_time_together(
+    options: dict[str, Any], status: int | None
+) -> None:
+    """The first address says nothing for six seconds, the second has what is left, a third none."""
+    named = gateway("named", "sip.carrier.example", priority=1, options=GatewayOptions(**options))
+    world, pbx, one, two = calling(named, gateway("other", THIRD, priority=20))
+    third, last = world.agent(THIRD), world.agent("1.2.3.5")
+    world.names["sip.carrier.example"] = [("UDP", host, 5060) for host in (CARRIER, CARRIER2, "1.2.3.5")]
+    pbx.send(pbx.invite())
+    one.gets_request("INVITE")
+    world.wait(6.1)
+    invite = two.gets_request("INVITE")
+    if status is not None:
+        two.answer(invite, status)
+    world.wait(1.7)
+    third.gets_nothing()
+    world.wait(0.3)
+    third.gets_request("INVITE")
+    last.gets_nothing()
+    failures = world.proxy.kernel.gateway_health.view(named, world.now).failures
+    assert failures == (1 if status is None else 0)
+
+
 # -- limits --------------------------------------------------------------------------------------
 
 

@@ -49,6 +49,7 @@ class Branch:
         "_last",
         "_ringing",
         "alarm",
+        "began",
         "challenged",
         "client",
         "datagram",
@@ -64,8 +65,12 @@ class Branch:
         "wants_cancel",
     )
 
-    def __init__(self, invite: Invite, target: Target, hop: Hop, leg: Leg | None) -> None:
+    def __init__(
+        self, invite: Invite, target: Target, hop: Hop, leg: Leg | None, began: float | None = None
+    ) -> None:
         self.invite = invite
+        self.began = began
+        """When the first INVITE went to the gateway, be it to another of its addresses."""
         self.target = target
         self.hop = hop
         self.leg = leg
@@ -102,8 +107,9 @@ class Branch:
         self.passage = passage
         if self.client is None and self.hop.gateway is not None:
             options = self.hop.gateway.options
-            self._ringing = None if options.ringing_seconds is None else now + options.ringing_seconds
-            self._last = None if options.total_seconds is None else now + options.total_seconds
+            began = self.began = now if self.began is None else self.began
+            self._ringing = None if options.ringing_seconds is None else began + options.ringing_seconds
+            self._last = None if options.total_seconds is None else began + options.total_seconds
         elif self.hop.pop is not None:
             # Until it rings there, the call can be moved when the POP is found to be down.
             self._ringing = now + kernel.settings.timer_c
@@ -218,18 +224,30 @@ class Branch:
 
     def _wait(self, waiting: Waiting, until: float) -> None:
         self.waiting = waiting
-        last = None if waiting is Waiting.CANCELLED else self._last
-        self.alarm.set(until if last is None else min(until, last))
+        limits: tuple[float | None, ...] = ()
+        if waiting is Waiting.ANY_RESPONSE:
+            limits = self._ringing, self._last
+        elif waiting is not Waiting.CANCELLED:
+            limits = (self._last,)
+        self.alarm.set(min((until, *(limit for limit in limits if limit is not None))))
+
+    def _out_of_time(self, now: float) -> bool:
+        """Whether its gateway had all the time that it may have: no other address of it is tried."""
+        over = any(limit is not None and now >= limit for limit in (self._ringing, self._last))
+        if over:
+            self.flows = ()
+        return over
 
     def _alarmed(self, now: float) -> None:
         client = self.client
+        late = self._out_of_time(now)
         match self.waiting:
             case Waiting.ANY_RESPONSE:
                 self.invite.gateway_failed(self, "no response", now)
                 self._move_on("No response from the next hop", now)
             case Waiting.RINGING:
                 self._move_on("The gateway did not ring in time", now)
-            case Waiting.FINAL if self._last is not None and now >= self._last:
+            case Waiting.FINAL if late:
                 self._move_on("The gateway did not answer in time", now)
             case Waiting.FINAL if client is not None and client.heard_provisional:
                 self.end_as = Final.local(408, "Nobody answered in time")

@@ -144,7 +144,7 @@ class Invite:
             self._give_up_others(final, now)
         elif next_one and not self.decided:
             if branch.flows and attempts.other_address_first(branch, final):
-                self._begin_branch(branch.target, branch.hop, branch.flows, now)
+                self._begin_branch(branch.target, branch.hop, branch.flows, now, branch.began)
             else:
                 self._begin_hop(branch.target, now)
         self._conclude(now)
@@ -232,16 +232,18 @@ class Invite:
         self._finals.append(final)
         self._begin_hop(target, now)
 
-    def _begin_branch(self, target: Target, hop: Hop, flows: Sequence[Flow], now: float) -> None:
-        self._send(self._new_branch(target, hop, now), flows, now)
+    def _begin_branch(
+        self, target: Target, hop: Hop, flows: Sequence[Flow], now: float, began: float | None = None
+    ) -> None:
+        self._send(self._new_branch(target, hop, now, began), flows, now)
 
-    def _new_branch(self, target: Target, hop: Hop, now: float) -> Branch:
+    def _new_branch(self, target: Target, hop: Hop, now: float, began: float | None = None) -> Branch:
         leg = None
         if self.facts.kind in (Kind.TRUNK, Kind.DIAL):
             leg = self._new_leg(target, hop.gateway.name if hop.gateway else None, now)
         if leg is not None and hop.gateway is not None:
             self.kernel.gateway_places.take(hop.gateway, leg.id, leg.call_id)
-        branch = Branch(self, target, hop, leg)
+        branch = Branch(self, target, hop, leg, began)
         self._branches.append(branch)
         return branch
 
