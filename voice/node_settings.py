@@ -14,7 +14,7 @@ from voice.edge.settings import EdgeSettings, Listen, PopRelay, StreamLimits, Tl
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.fleet import PoolSettings
 from voice.relay_key import missing_key
-from voice.settings import CertificateSettings, RelaySettings, Settings
+from voice.settings import CertificateSettings, RelaySettings, Secret, Settings
 from voice.speech.library import SoundSettings
 from voice.store.database import Database, sqlite_path
 from voice.store.keys import node_key
@@ -182,12 +182,9 @@ async def edge_settings(settings: Settings, database: Database, node: str) -> Ed
 
 def pop_relay(relay: RelaySettings, otherwise: bytes | None = None) -> PopRelay:
     """`otherwise`: the key of 32 bytes where none is configured."""
-    key = otherwise
-    if relay.key is not None:
-        # The seal wants 32 bytes; a key that people choose has any length.
-        key = hashlib.sha256(b"trunkflow relay\0" + relay.key.reveal().encode()).digest()
     return PopRelay(
-        key=key,
+        key=_sealing(relay.key) or otherwise,
+        second_key=_sealing(relay.second_key),
         transport=relay.transport.upper(),
         tls_port=relay.tls_port,
         interval_seconds=relay.interval_seconds,
@@ -195,6 +192,11 @@ def pop_relay(relay: RelaySettings, otherwise: bytes | None = None) -> PopRelay:
         answers_until_up=relay.answers_until_up,
         silence_seconds=relay.silence_seconds,
     )
+
+
+def _sealing(key: Secret | None) -> bytes | None:
+    """The seal wants 32 bytes; a key that people choose has any length."""
+    return None if key is None else hashlib.sha256(b"trunkflow relay\0" + key.reveal().encode()).digest()
 
 
 def check_relay(settings: Settings, directory: Directory) -> None:

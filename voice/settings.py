@@ -136,6 +136,8 @@ class RelaySettings:
 
     key: Secret | None = None
     """The same at all POPs: with it they vouch for calls.  Needed as soon as other POPs have addresses."""
+    second_key: Secret | None = None
+    """Believed as well: the next key, and later the last one, while `key` is being changed at all POPs."""
     transport: RelayTransport = RelayTransport.UDP
     """By which POPs speak to one another; TLS where what is between them is not private."""
     tls_port: int = 5061

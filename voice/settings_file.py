@@ -80,6 +80,7 @@ def _read_relay(section: Section) -> RelaySettings:
     usual = RelaySettings()
     settings = RelaySettings(
         key=section.fitting("key", _shared_key, None),
+        second_key=section.fitting("second_key", _shared_key, None),
         transport=section.choice("transport", usual.transport),
         tls_port=section.integer("tls_port", usual.tls_port, least=1, most=65_535),
         interval_seconds=section.number("interval_seconds", usual.interval_seconds, least=0.05, most=60),

@@ -10,7 +10,7 @@ from sip_config.directory import Directory
 from sip_config.faults import ConfigurationFaults, Fault
 from sip_config.model import Pop, Region
 from voice.config_file import read_config_file, read_declaration_text, read_settings_file
-from voice.node_settings import NodeError, check_relay
+from voice.node_settings import NodeError, check_relay, pop_relay
 from voice.settings import Settings
 
 NODE = '[node]\nbase_domain = "sip.example.com"\n'
@@ -49,6 +49,16 @@ def test_the_key_may_come_from_the_environment(tmp_path: Path) -> None:
     path = tmp_path / "trunkflow.toml"
     path.write_text(NODE + POPS)
     assert read_config_file(path, {"TRUNKFLOW_RELAY_KEY": KEY}).settings.relay.key is not None
+
+
+def test_the_second_key_of_one_pop_is_the_first_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "trunkflow.toml"
+    path.write_text(f'{NODE}[node.relay]\nkey = "{KEY}"\nsecond_key = "{KEY}2"\n{POPS}')
+    one = pop_relay(read_config_file(path, {}).settings.relay)
+    path.write_text(f'{NODE}[node.relay]\nkey = "{KEY}2"\n{POPS}')
+    other = pop_relay(read_config_file(path, {}).settings.relay)
+    assert one.second_key == other.key != one.key
+    assert other.second_key is None
 
 
 def test_the_fault_stands_with_the_pops_where_the_settings_are_elsewhere(tmp_path: Path) -> None:

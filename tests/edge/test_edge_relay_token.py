@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import string
+from base64 import urlsafe_b64decode
 
 import pytest
 
@@ -76,7 +78,7 @@ def test_it_is_of_no_use_at_another_pop() -> None:
     assert refused.value.cause == "relay-misdirected"
 
 
-@pytest.mark.parametrize("late", [-LIFE_SECONDS - 1, LIFE_SECONDS + 1, 3 * 3_600])
+@pytest.mark.parametrize("late", [-LIFE_SECONDS - 1, LIFE_SECONDS + 1, 3 * 3_600, -3 * 3_600, 30 * 86_400])
 def test_it_ages(late: float) -> None:
     sealed = RelayTokens(KEY).make(TOKEN, invite())
     with pytest.raises(NotRelayed) as refused:
@@ -85,21 +87,29 @@ def test_it_ages(late: float) -> None:
     assert "NTP" in refused.value.remedy
 
 
+def in_other_letters(sealed: str) -> str:
+    """The same token, but for bits of its last letter that count for nothing."""
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    same = [sealed[:-1] + letter for letter in letters if letter != sealed[-1]]
+    return next(one for one in same if urlsafe_b64decode(one + "==") == urlsafe_b64decode(sealed + "=="))
+
+
 def test_it_begins_one_call() -> None:
     tokens = RelayTokens(KEY)
     sealed = tokens.make(TOKEN, invite())
     tokens.open(sealed, invite(), "eu1", NOW)
     tokens.open(sealed, invite(), "eu1", NOW)
-    tokens.use(sealed, NOW)
-    for copy in (sealed, f" {sealed} "):
+    tokens.use(TOKEN, invite(), NOW)
+    others = (f" {sealed} ", f"{sealed[:9]}!!!!{sealed[9:]}", in_other_letters(sealed))
+    for copy in (sealed, *others):
         with pytest.raises(NotRelayed) as refused:
             tokens.open(copy, invite(), "eu1", NOW + LIFE_SECONDS)
         assert refused.value.cause == "relay-replayed"
     # Those of which nothing more can come are forgotten, and there is a bound in any case.
     for at in range(USED_REMEMBERED + 10):
-        tokens.use(f"{at}", NOW)
+        tokens.use(TOKEN._replace(origin=f"{at}"), invite(), NOW)
     assert len(tokens._used) == USED_REMEMBERED
-    tokens.use("later", NOW + 3 * LIFE_SECONDS)
+    tokens.use(TOKEN, invite(), NOW + 3 * LIFE_SECONDS)
     assert len(tokens._used) == 1
 
 
@@ -117,6 +127,16 @@ def test_what_was_sealed_for_something_else() -> None:
 def test_another_key() -> None:
     with pytest.raises(SealError):
         RelayTokens(os.urandom(32)).open(RelayTokens(KEY).make(TOKEN, invite()), invite(), "eu1", NOW)
+
+
+def test_while_the_key_is_being_changed_both_are_believed_and_one_is_used() -> None:
+    new, other = os.urandom(32), os.urandom(32)
+    changing = RelayTokens(new, KEY)
+    for maker in (RelayTokens(KEY), RelayTokens(new), changing):
+        assert changing.open(maker.make(TOKEN, invite()), invite(), "eu1", NOW) == TOKEN
+    assert RelayTokens(new).open(changing.make(TOKEN, invite()), invite(), "eu1", NOW) == TOKEN
+    with pytest.raises(SealError):
+        changing.open(RelayTokens(other).make(TOKEN, invite()), invite(), "eu1", NOW)
 
 
 def test_the_longest_names_fit() -> None:

@@ -107,6 +107,8 @@ class PopRelay:
 
     key: bytes | None = None
     """32 secret bytes, the same for all POPs; None: nothing is relayed."""
+    second_key: bytes | None = None
+    """Believed as well, and sealed with by nobody who knows `key`: while the key is being changed."""
     transport: str = "UDP"
     """By which POPs speak to one another: ``UDP``, ``TCP`` or ``TLS``."""
     tls_port: int = 5061

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.best import Final
@@ -39,13 +38,6 @@ from voice.sip.message import Request
 from voice.sip.transactions import ServerTransaction
 
 
-class Relayed(NamedTuple):
-    """A call that another POP let in."""
-
-    sealed: str
-    token: RelayToken
-
-
 class PopRelay:
     """The relay between the edges of a platform."""
 
@@ -53,13 +45,13 @@ class PopRelay:
         self._kernel = kernel
         self._answers = answers
         self._liveness = liveness
-        key = kernel.settings.relay.key
-        self._tokens = None if key is None else RelayTokens(key)
+        relay = kernel.settings.relay
+        self._tokens = None if relay.key is None else RelayTokens(relay.key, relay.second_key)
         self._pending: dict[str, Invite] = {}
         """Relayed, and not decided yet."""
         liveness.when_down = self._down
 
-    def taken_over(self, request: Request, source: Flow, now: float) -> Relayed | None:
+    def taken_over(self, request: Request, source: Flow, now: float) -> RelayToken | None:
         """A call that another POP relays to this one; None: it is an ordinary call.
 
         Raises NotRelayed for one that must not begin.
@@ -68,7 +60,7 @@ class PopRelay:
         if sealed is None or self._tokens is None:
             return None
         try:
-            token = self._tokens.open(sealed, request, self._kernel.directory().pop, now)
+            return self._tokens.open(sealed, request, self._kernel.directory().pop, now)
         except SealError:
             if not self._kernel.is_peer(source.host):
                 return None  # Whoever says so knows nothing: the gates decide, as for anybody.
@@ -78,12 +70,11 @@ class PopRelay:
                 f"{source.host} is the address of a POP, and its relay token does not open: give all POPs "
                 "the same key in [node.relay].",
             ) from None
-        return Relayed(sealed, token)
 
-    def begun(self, relayed: Relayed, now: float) -> None:
+    def begun(self, request: Request, token: RelayToken, now: float) -> None:
         """The call was taken: its token is used up."""
         if self._tokens is not None:
-            self._tokens.use(relayed.sealed, now)
+            self._tokens.use(token, request, now)
 
     def choice(self, request: Request, let_in: LetIn) -> Choice:
         """Which POP handles a call that was let in here."""

@@ -29,13 +29,13 @@ from voice.edge.core.ledger import Ledger
 from voice.edge.core.liveness import Liveness, Probe
 from voice.edge.core.media_gate import change_refused
 from voice.edge.core.nat_keepalives import kept_alive
-from voice.edge.core.pop_relay import PopRelay, Relayed, not_taken_over
+from voice.edge.core.pop_relay import PopRelay, not_taken_over
 from voice.edge.core.pops import HERE, Choice
 from voice.edge.core.private_headers import consume_credentials, drop_our_headers
 from voice.edge.core.readable import check_readable, unreadable_answer
 from voice.edge.core.referrals import refused_referral
 from voice.edge.core.relay import Relay, check_dialog, relay_ack
-from voice.edge.core.relay_token import NotRelayed
+from voice.edge.core.relay_token import NotRelayed, RelayToken
 from voice.edge.core.routeset import NotSealed, routes_beyond
 from voice.edge.core.scanners import KNOWN_SCANNER, caught
 from voice.edge.core.screening import (
@@ -298,9 +298,9 @@ class Proxy:
             self._answers.refuse(request, source, DRAINING, now)
             return
         try:
-            relayed = self._relay.taken_over(request, source, now)
-            if relayed is not None:
-                self._take_over(arrived, source, relayed, now)
+            token = self._relay.taken_over(request, source, now)
+            if token is not None:
+                self._take_over(arrived, source, token, now)
                 return
         except NotRelayed as refused:
             self._answers.refuse(request, source, not_taken_over(refused), now)
@@ -317,14 +317,14 @@ class Proxy:
         if admission is not None:
             self.calls.begin(request, self._begin_server(arrived, source, now), source, admission, now)
 
-    def _take_over(self, arrived: RequestArrived, source: Flow, relayed: Relayed, now: float) -> None:
+    def _take_over(self, arrived: RequestArrived, source: Flow, token: RelayToken, now: float) -> None:
         """Another POP let the call in, and this one handles it.  Raises NotRelayed when it cannot."""
         request = arrived.request
-        let_in = self._gates.let_in_elsewhere(relayed.token)
-        with self._answers.on_behalf_of(relayed.token.caller):
+        let_in = self._gates.let_in_elsewhere(token)
+        with self._answers.on_behalf_of(token.caller):
             admission = self._gates.settle(request, source, let_in, now)
         if admission is not None:
-            self._relay.begun(relayed, now)
+            self._relay.begun(request, token, now)
             self.calls.begin(request, self._begin_server(arrived, source, now), source, admission, now)
 
     def _send_elsewhere(
