@@ -77,6 +77,8 @@ class Registration:
         self._sent_at = float("-inf")
         self._seconds = gateway.options.register_seconds
         self._failures = 0
+        self._refused = False
+        """Whether the last attempt failed because the carrier did not want us."""
         self._too_brief = False
         self._standing = Standing.WAITING
         self._until: float | None = None
@@ -99,7 +101,11 @@ class Registration:
 
     def renew(self, now: float) -> None:
         """The gateway works again: what it knew of us may have gone with what it was down for."""
-        if self._errand is None and self._standing in (Standing.REGISTERED, Standing.FAILED):
+        # A carrier that refuses us would do so again, and might ban us for asking.
+        lost = self._standing is Standing.REGISTERED or (
+            self._standing is Standing.FAILED and not self._refused
+        )
+        if self._errand is None and lost:
             soon = max(now + self._dice() * _FIRST_WITHIN, self._sent_at + _SHORTEST)
             if self._alarm.wanted is None or soon < self._alarm.wanted:
                 self._alarm.set(soon)
@@ -197,8 +203,8 @@ class Registration:
 
     def _failed(self, response: Response | None, problem: str, now: float) -> None:
         self._failures += 1
-        down = response is None or response.status >= 500
-        longest = _LONGEST_SILENCE if down else _LONGEST_PAUSE
+        self._refused = response is not None and response.status // 100 != 5
+        longest = _LONGEST_PAUSE if self._refused else _LONGEST_SILENCE
         pause = min(longest, _FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
         pause *= 0.5 + 0.5 * self._dice()
         told = _seconds(response.headers.get("Retry-After")) if response is not None else None
@@ -210,7 +216,7 @@ class Registration:
         self._alarm.set(now + pause)
         problem = printable(problem[:200])
         remedy = "Check user name, password and register_domain of the gateway."
-        if down:
+        if not self._refused:
             remedy = "It is tried again; see whether its host, port and transport are right."
         if self._standing is not Standing.FAILED or problem != self._problem:
             self._tell(
