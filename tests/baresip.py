@@ -13,9 +13,10 @@ from typing import Any
 PATIENCE_SECONDS = 20.0
 
 # Every address is loopback: without net_interface it would look for another.  1.0 has no silent player
-# but a bridge that nobody listens to.
+# but a bridge that nobody listens to.  By default its sound comes from ports that nodes of tests have.
 CONFIG = """
 sip_listen 127.0.0.1:0
+rtp_ports 2048-9998
 net_interface 127.0.0.1
 call_max_calls 2
 audio_source aufile,{voice}
