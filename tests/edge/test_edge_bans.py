@@ -405,3 +405,13 @@ def test_a_ban_is_over_for_an_address_that_a_new_list_names() -> None:
     stranger.send(stranger.invite())
     stranger.gets_response(100)
     carrier.gets_request("INVITE")
+
+
+def test_a_stranger_whose_connections_are_cut_off_again_and_again_is_banned() -> None:
+    world, _, _ = roaming()
+    for _ in range(10):
+        assert not world.proxy.kernel.bans.in_force(world.now)
+        flow = Flow("TCP", 2, STRANGER, 40_000, 7)
+        world.proxy.stream_refused(flow, "connection-keepalives", "", world.now)
+    (ban,) = world.proxy.kernel.bans.in_force(world.now)
+    assert (ban.address, ban.reason, ban.proven) == (STRANGER, "flood", True)

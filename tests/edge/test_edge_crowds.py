@@ -11,7 +11,9 @@ import pytest
 from sip_config.directory import Directory
 from tests.edge.authority import Authority
 from tests.edge.sockets import PATIENCE_SECONDS, address, running, settings
+from tests.edge.test_edge_tls import LOOPBACK
 from tests.edge.test_edge_transports import closed, options, read_message
+from tests.edge.test_edge_websocket import UPGRADE, frame
 from tests.edge.world import DOMAIN, directory, gateway
 from voice.edge.settings import StreamLimits
 from voice.records import Refusal
@@ -72,3 +74,51 @@ async def test_one_source_that_never_finishes_leaves_handshakes_to_others(tmp_pa
         assert isinstance(held[-1][1].get_extra_info("ssl_object"), ssl.SSLObject)
         for _, writer in held:
             writer.close()
+
+
+PING = b"\r\n\r\n"
+WEB_PING, WEB_PONG, FIRST_PIECE, PIECE = frame(0x89, b""), frame(0x8A, b""), frame(0x01, b"x"), frame(0, b"")
+
+
+@pytest.mark.parametrize("config", [STRANGERS, LOOPBACK], ids=["stranger", "customer"])
+@pytest.mark.parametrize(
+    ("transport", "first", "chatter"),
+    [
+        ("TCP", b"", PING),
+        ("WS", UPGRADE, frame(0x81, PING)),
+        ("WS", UPGRADE, WEB_PING),
+        ("WS", UPGRADE, WEB_PONG),
+        ("WS", UPGRADE + FIRST_PIECE, PIECE),
+    ],
+    ids=["CRLF", "CRLF in frames", "pings", "pongs", "pieces"],
+)
+async def test_who_has_no_end_of_keepalives_is_cut_off(
+    config: Directory, transport: str, first: bytes, chatter: bytes, tmp_path: Path
+) -> None:
+    """However much comes at once, a hundred are looked at, or little more."""
+    authority = Authority(tmp_path / "tls")
+    chosen = settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN)))
+    async with running(config, chosen) as (edge, records):
+        reader, writer = await asyncio.open_connection(*address(edge, transport), local_addr=("127.0.0.2", 0))
+        writer.write(first)
+        if transport == "WS":
+            await reader.readuntil(b"\r\n\r\n")
+        writer.write(chatter * 1_000)
+        refusal = await records.first(Refusal)
+        assert refusal.cause == "connection-keepalives"
+        assert refusal.source_address.startswith("127.0.0.2:")
+        answers = await closed(reader)
+        assert len(answers) < 150 * len(chatter)
+        writer.close()
+
+
+async def test_keepalives_that_waited_somewhere_are_all_answered() -> None:
+    async with running(LOOPBACK) as (edge, _):
+        reader, writer = await asyncio.open_connection(*address(edge, "TCP"))
+        writer.write(PING * 90 + options("TCP"))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await reader.readexactly(180) == b"\r\n" * 90
+        answer = await read_message(reader)
+        assert isinstance(answer, Response)
+        assert answer.status == 200
+        writer.close()

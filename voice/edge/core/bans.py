@@ -120,14 +120,14 @@ class Bans:
         if len(suspect.users) >= rules.wrong_users or suspect.passwords >= rules.wrong_passwords:
             self._ban(host, BanReason.WRONG_PASSWORDS, now, proven)
 
-    def too_fast(self, host: str, now: float, *, proven: bool) -> None:
-        """One more request beyond the pace."""
+    def too_fast(self, host: str, now: float, *, proven: bool, requests: int = 1) -> None:
+        """So many more requests beyond the pace."""
         if not self._is_suspicious(host, now, proven):
             return
         suspect = self._suspect(host)
         if now - suspect.flood_since > FLOOD_SECONDS:
             suspect.flood, suspect.flood_since = 0, now
-        suspect.flood += 1
+        suspect.flood += requests
         if suspect.flood >= self._rules.flood_requests:
             self._ban(host, BanReason.FLOOD, now, proven)
 

@@ -51,7 +51,7 @@ from voice.edge.core.screening import (
 from voice.edge.core.sources import Sources
 from voice.edge.core.targets import Hop, Target
 from voice.edge.core.tokens import DialogToken
-from voice.edge.core.unconnected import unconnected
+from voice.edge.core.unconnected import CHATTER_AT_ONCE, TOO_MUCH_CHATTER, unconnected
 from voice.edge.seal import MIN_TOKEN_CHARS, SealError
 from voice.edge.settings import EdgeSettings
 from voice.pool.orders import Seat
@@ -169,7 +169,9 @@ class Proxy:
         return self._sources.possible(source, now)
 
     def stream_refused(self, source: Flow, cause: str, detail: str, now: float) -> None:
-        """A connection was not taken, or not secured."""
+        """A connection was not taken, not secured, or cut off."""
+        if cause == TOO_MUCH_CHATTER:
+            self.kernel.bans.too_fast(source.host, now, proven=True, requests=CHATTER_AT_ONCE)
         self._answers.record(None, source, unconnected(cause, detail, source), now)
 
     def transport_failed(self, flow: Flow, now: float, problem: str = "") -> None:

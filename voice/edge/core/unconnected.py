@@ -15,8 +15,12 @@ TOO_MANY_UNNAMED: Final = "connections-unnamed"
 TOO_MANY_OF_SOURCE: Final = "connections-per-source"
 TOO_MANY_HANDSHAKES: Final = "tls-handshakes"
 TOO_SLOW_HANDSHAKE: Final = "tls-handshake-time"
+TOO_MUCH_CHATTER: Final = "connection-keepalives"
 NOT_SECURED: Final = "tls-failed"
 NO_WEBSOCKET: Final = "websocket-failed"
+
+CHATTER_AT_ONCE: Final = 100
+"""Keepalives and pieces of messages that a connection may bring.  RFC 5626 wants one in half a minute."""
 
 _SAYS: Final = {
     TOO_MANY: (
@@ -42,6 +46,11 @@ _SAYS: Final = {
     TOO_SLOW_HANDSHAKE: (
         "time of a TLS handshake",
         "The TLS handshake was not finished in time: the PBX has to speak TLS on this port.",
+    ),
+    TOO_MUCH_CHATTER: (
+        "keepalives of a connection",
+        "The connection was closed, because it brought more keepalives and pieces of messages than messages "
+        "need: let the PBX send a keepalive every 30 seconds or so, and each message in one piece.",
     ),
 }
 

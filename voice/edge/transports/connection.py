@@ -9,12 +9,19 @@ import ssl
 from collections.abc import Iterator
 from typing import Final, Protocol
 
+from voice.edge.core.pace import Pace
 from voice.edge.core.reach import alias_port
-from voice.edge.core.unconnected import NO_WEBSOCKET, NOT_SECURED, TOO_SLOW_HANDSHAKE
+from voice.edge.core.unconnected import (
+    CHATTER_AT_ONCE,
+    NO_WEBSOCKET,
+    NOT_SECURED,
+    TOO_MUCH_CHATTER,
+    TOO_SLOW_HANDSHAKE,
+)
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.handshakes import Standing
 from voice.edge.transports.secure import TlsChannel, TlsFault
-from voice.edge.transports.websocket import Alive, WebSocketFraming
+from voice.edge.transports.websocket import PIECE, Alive, Piece, WebSocketFraming
 from voice.sip.errors import StreamError
 from voice.sip.flow import Flow
 from voice.sip.framing import PONG, Ping, StreamFramer
@@ -29,6 +36,7 @@ NO_CONNECTION: Final = "the connection broke"
 
 _UNACKNOWLEDGED_MS: Final = 5_000
 """How long a peer that we connected to may leave data unacknowledged."""
+_CHATTER_PER_SECOND: Final = 10.0
 
 
 class StreamUser(Protocol):
@@ -138,6 +146,7 @@ class Connection(asyncio.Protocol):
         self._heard = self._loop.time()
         """When the last message was whole, or the one that is midway began."""
         self._pinged = False
+        self._chatter = Pace(rate=_CHATTER_PER_SECOND, burst=CHATTER_AT_ONCE, most=1)
         self._watch: asyncio.TimerHandle | None = None
         self.flow = Flow(transport, index, "", 0, number, name)
         self.problem = NO_CONNECTION
@@ -259,13 +268,19 @@ class Connection(asyncio.Protocol):
         midway = self._framing.midway
         try:
             for frame in self._frames(data):
+                if not isinstance(frame, bytes) and not self._chatter.allows("", self._loop.time()):
+                    user.stream_refused(self.flow, TOO_MUCH_CHATTER, "")
+                    self.abort()
+                    return
+                if frame is PIECE:
+                    continue
                 midway = False
                 if isinstance(frame, Ping):
                     self.send(PONG)
                 if isinstance(frame, Alive) and not self._forward():
                     self.abort()
                     return
-                if isinstance(frame, Ping | Alive):
+                if not isinstance(frame, bytes):
                     self._understood = self._understood or self.standing is not Standing.STRANGER
                     continue
                 if self.names and not self._understood:
@@ -299,7 +314,7 @@ class Connection(asyncio.Protocol):
         if port is not None:
             self._keeper.named(self, port)
 
-    def _frames(self, data: bytes) -> Iterator[bytes | Ping | Alive]:
+    def _frames(self, data: bytes) -> Iterator[bytes | Ping | Alive | Piece]:
         yield from self._framing.feed(data)
 
     def _write(self, data: bytes, *, alert: bool = False) -> None:

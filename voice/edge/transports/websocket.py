@@ -27,6 +27,15 @@ class Alive:
 
 
 ALIVE: Final = Alive()
+
+
+class Piece:
+    """Something came of which nothing has to be done yet: part of a message, or a ping."""
+
+
+PIECE: Final = Piece()
+_SLICE: Final = 2_048
+"""Bytes that are looked at together: room for some hundred frames, if they are the smallest."""
 _KEEPALIVE: Final = frozenset((b"\r\n\r\n", b"\r\n", b""))
 _NORMAL: Final = 1000
 
@@ -62,11 +71,19 @@ class WebSocketFraming:
         fault = self._protocol.handshake_exc or self._protocol.parser_exc
         return "" if fault is None else str(fault)
 
-    def feed(self, data: bytes) -> Iterator[bytes | Ping | Alive]:
-        """The messages and keepalives that are now whole."""
+    def feed(self, data: bytes) -> Iterator[bytes | Ping | Alive | Piece]:
+        """The messages and keepalives that are now whole, and a word of everything else.
+
+        No more is looked at than is asked for: who has heard enough leaves the rest.
+        """
+        for at in range(0, len(data), _SLICE):
+            self._protocol.receive_data(data[at : at + _SLICE])
+            yield from self._events()
+            if self.ended:
+                return
+
+    def _events(self) -> Iterator[bytes | Ping | Alive | Piece]:
         protocol = self._protocol
-        if data:
-            protocol.receive_data(data)
         for event in protocol.events_received():
             if isinstance(event, Request):
                 if protocol.eof_sent:
@@ -76,7 +93,7 @@ class WebSocketFraming:
                     self.forwarded = _forwarded(event)
                     yield ALIVE
             elif isinstance(event, Frame):
-                yield from self._frame(event)
+                yield self._frame(event)
 
     def wrap(self, message: bytes) -> bytes:
         """A message as it is sent.  Text where it is some: browsers' SIP stacks expect text."""
@@ -106,20 +123,17 @@ class WebSocketFraming:
             self._protocol.send_close(_NORMAL)
         return self.owed()
 
-    def _frame(self, frame: Frame) -> Iterator[bytes | Ping | Alive]:
+    def _frame(self, frame: Frame) -> bytes | Ping | Alive | Piece:
         if frame.opcode is Opcode.PONG:
-            yield ALIVE
+            return ALIVE
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            return
+            return PIECE
         self._message += frame.data
         if not frame.fin:
-            return
+            return PIECE
         message = bytes(self._message)
         self._message.clear()
-        if message in _KEEPALIVE:
-            yield PING
-        else:
-            yield message
+        return PING if message in _KEEPALIVE else message
 
 
 def _forwarded(request: Request) -> str | None:
