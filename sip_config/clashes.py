@@ -26,6 +26,7 @@ _FIELDS: Final = {
     "domain label": "label",
     "number": "number",
     "POP": "name",
+    "POP address": "address",
     "access control list": "name",
     "callflow title": "title",
     "default callflow": "default",
@@ -58,6 +59,9 @@ def _claims(configuration: Configuration) -> Iterator[tuple[str, str, str, str]]
         yield "number", number.e164, "", number.account_id
     for pop in configuration.pops:
         yield "POP", pop.name, "", ""
+        if pop.address is not None:
+            # Each would send the other's calls to itself.
+            yield "POP address", pop.address.removesuffix(":5060"), "", ""
     for acl in configuration.acls:
         yield "access control list", acl.name, acl.account_id, acl.account_id
     for flow in configuration.callflows:

@@ -6,7 +6,19 @@ from dataclasses import replace
 
 from sip_config.clashes import clashes
 from sip_config.configuration import Configuration
-from sip_config.model import Account, AccountId, Acl, AclId, Callflow, Domain, DomainId, Gateway, Number
+from sip_config.model import (
+    Account,
+    AccountId,
+    Acl,
+    AclId,
+    Callflow,
+    Domain,
+    DomainId,
+    Gateway,
+    Number,
+    Pop,
+    Region,
+)
 
 ACME, OTHER = Account(id=AccountId("a"), name="acme"), Account(id=AccountId("o"), name="other")
 BOTH = Configuration(accounts=(ACME, OTHER))
@@ -43,3 +55,10 @@ def test_an_account_has_one_default_callflow() -> None:
     )
     (found,) = clashes(replace(BOTH, callflows=flows))
     assert found.kind == "default callflow"
+
+
+def test_each_pop_has_an_address_of_its_own() -> None:
+    addresses = (None, None, "[2001:db8::1]:5060", "192.0.2.1:5070", "192.0.2.1", "192.0.2.1:5060")
+    pops = [Pop(name=f"p{at}", region=Region.EU, address=one) for at, one in enumerate(addresses)]
+    (found,) = clashes(Configuration(pops=tuple(pops)))
+    assert (found.kind, found.key, found.field) == ("POP address", "192.0.2.1", "address")
