@@ -86,6 +86,20 @@ HISTORY: tuple[Record, ...] = (
 )
 
 
+def test_a_dry_run_before_there_is_a_database_finds_what_is_there_twice(
+    trunkflow: Run, tmp_path: Path
+) -> None:
+    pops = "".join(
+        f'[pops.{name}]\nregion = "EU"\naddress = "192.0.2.1{port}"\n'
+        for name, port in (("eu1", ""), ("eu2", ":5060"))
+    )
+    relay = f'[node.relay]\nkey = "{"k" * 32}"\n'
+    (tmp_path / "trunkflow.toml").write_text(NODE + relay + DECLARED + pops)
+    status, _, errors = trunkflow("apply", "trunkflow.toml", "--dry-run")
+    assert status == 1
+    assert "POP address 192.0.2.1 is twice" in errors
+
+
 def test_apply_says_what_changed_and_then_nothing(trunkflow: Run, tmp_path: Path) -> None:
     status, output, errors = trunkflow("apply", "trunkflow.toml", "--dry-run")
     assert (status, errors) == (0, "")

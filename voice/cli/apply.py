@@ -15,7 +15,7 @@ from sip_config.differences import Change, differences
 from voice.cli.output import print_line, shown
 from voice.cli.session import CommandFailed, ConfigOption, settings_of
 from voice.config_file import ConfigFile, read_config_file
-from voice.store.config import ConfigStore
+from voice.store.config import ConfigStore, check_clashes
 from voice.store.database import Database
 
 
@@ -55,9 +55,9 @@ def apply_declaration(read: ConfigFile, *, dry_run: bool = False) -> tuple[Chang
     assert declaration is not None
     if dry_run and settings.database_url is None and not settings.database_file.exists():
         # Opening the database would make it.
-        return differences(
-            nothing := Configuration(), with_ids_of(declaration.configuration, nothing, new_id)
-        )
+        wanted = with_ids_of(declaration.configuration, nothing := Configuration(), new_id)
+        check_clashes(wanted)
+        return differences(nothing, wanted)
 
     async def run() -> tuple[Change, ...]:
         async with await Database.of(settings) as database:

@@ -30,10 +30,17 @@ log = logging.getLogger(__name__)
 
 
 class Clashing(StoreError):
-    """What a file declares is taken by an entry that the API made."""
+    """What a file declares is there twice, or taken by an entry that the API made."""
 
 
 _VERSION: Final = "configuration version"
+
+
+def check_clashes(configuration: Configuration) -> None:
+    """Raises Clashing when the store cannot hold this."""
+    found = clashes(configuration)
+    if found:
+        raise Clashing("\n".join(map(str, found)))
 
 
 class ConfigStore:
@@ -198,9 +205,7 @@ class ConfigStore:
         if keep_media:
             media += [one for one in current.media if one.path not in sources]
         beside = kept_beside(replace(wanted, media=tuple(media)), current)
-        found = clashes(beside)
-        if found:
-            raise Clashing("\n".join(map(str, found)))
+        check_clashes(beside)
         return beside, sources
 
     async def _write(
