@@ -32,7 +32,7 @@ async def main() -> None:
             **{"calls_per_second": 10_000, "concurrent_calls": 10_000, **given}, limits=limits
         ),
         networks=("127.0.0.0/8",),
-        gateways=[gateway(host="127.0.0.1", port=port, attempt_seconds=120.0)],
+        gateways=[gateway(host="127.0.0.1", port=port, attempt_seconds=600.0)],
     )
     clock = SteadyClock()
     file = LedgerFile(path, clock())

@@ -36,6 +36,7 @@ _RATE_AT: Final = 16
 """Three doubles: when the rates of calls, new destinations and new countries are used up."""
 _OTHERS_AT: Final = 40
 _TODAY_AT: Final = 64
+_LATEST_AT: Final = 88
 _PLACES_AT: Final = 96
 _SUMS_AT: Final = 160
 _SUM_BYTES: Final = 8 * MOST_PROCESSES
@@ -61,6 +62,8 @@ _HELD: Final = 4
 _SUM_COUNT: Final = 6
 _SUM_STARTS: Final = range(0, _SUM_COUNT * MOST_PROCESSES, MOST_PROCESSES)
 _FIRST_SECONDS: Final = 60.0
+_LATE_SECONDS: Final = 10.0
+"""How much a process may be behind the others, of whose time its own is an earlier one."""
 _MOST_USED: Final = 1e15
 """More than anybody can use in a day, of seconds or of millionths."""
 _ROUNDING: Final = 1e-5
@@ -114,7 +117,7 @@ class Row:
         if rate <= 0:
             return DAY
         (until,) = _ONE.unpack_from(self._memory, self._at + _RATE_AT + 8 * which)
-        ahead = until - now
+        ahead = until - self._latest(now)
         # What lies further ahead than it ever gets was written before the machine was started anew.
         if ahead <= 0 or ahead > most / rate + 1.0:
             return 0.0
@@ -124,10 +127,23 @@ class Row:
     def count(self, which: int, rate: float, most: float, now: float) -> None:
         """Counts one more."""
         at = self._at + _RATE_AT + 8 * which
+        now = self._latest(now)
         (until,) = _ONE.unpack_from(self._memory, at)
         if not 0 < until - now <= most / rate + 1.0:
             until = now
         _ONE.pack_into(self._memory, at, until + 1.0 / rate)
+
+    def _latest(self, now: float) -> float:
+        """The time by which calls were counted last, when it is later.
+
+        A process that waited for the CPU still has the time of before; what others counted meanwhile must not
+        look to it like calls that come too early.
+        """
+        (latest,) = _ONE.unpack_from(self._memory, self._at + _LATEST_AT)
+        if now < latest < now + _LATE_SECONDS:
+            return float(latest)
+        _ONE.pack_into(self._memory, self._at + _LATEST_AT, now)
+        return now
 
     # -- talking --------------------------------------------------------------------------------
 
