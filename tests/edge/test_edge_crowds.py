@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -121,4 +122,42 @@ async def test_keepalives_that_waited_somewhere_are_all_answered() -> None:
         answer = await read_message(reader)
         assert isinstance(answer, Response)
         assert answer.status == 200
+        writer.close()
+
+
+@pytest.mark.parametrize("config", [STRANGERS, LOOPBACK], ids=["stranger", "customer"])
+async def test_who_says_next_to_nothing_in_much_tls_is_cut_off(config: Directory, tmp_path: Path) -> None:
+    """A byte in each record: what changes of keys without end cost is the same."""
+    authority = Authority(tmp_path / "tls")
+    chosen = settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN)))
+    async with running(config, chosen) as (edge, records):
+        reader, writer = await asyncio.open_connection(
+            *address(edge, "TLS"), local_addr=("127.0.0.2", 0), ssl=authority.client(), server_hostname=DOMAIN
+        )
+        long = options("TLS").replace(b"\r\n", b"\r\nX: " + b"x" * 10_000 + b"\r\n", 1)
+        for at in range(8_000):
+            writer.write(long[at : at + 1])
+        assert (await records.first(Refusal)).cause == "connection-keepalives"
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_long_messages_and_small_pieces_pass_by_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    chosen = settings(tls=authority.settings(authority.issue("edge.pem", DOMAIN)))
+    async with running(LOOPBACK, chosen) as (edge, _):
+        reader, writer = await asyncio.open_connection(
+            *address(edge, "TLS"), ssl=authority.client(), server_hostname=DOMAIN
+        )
+        small = options("TLS")
+        for at in range(len(small)):
+            writer.write(small[at : at + 1])
+        for at in range(20):
+            head, _, rest = options("TLS", branch=f"long{at}").partition(b"\r\n")
+            writer.write(head + b"\r\nX: " + b"x" * 9_000 + b"\r\n" + rest)
+        for _ in range(21):
+            answer = await read_message(reader)
+            assert isinstance(answer, Response)
+            assert answer.status == 200
         writer.close()

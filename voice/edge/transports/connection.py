@@ -37,6 +37,11 @@ NO_CONNECTION: Final = "the connection broke"
 _UNACKNOWLEDGED_MS: Final = 5_000
 """How long a peer that we connected to may leave data unacknowledged."""
 _CHATTER_PER_SECOND: Final = 10.0
+_SLICE: Final = 16_384
+"""Bytes of TLS that are looked at together."""
+_WASTE: Final = 65_536
+_WASTE_PER_SECOND: Final = 1_024.0
+"""Bytes of TLS that say nothing, beyond as many as say something: changes of keys, records of one byte."""
 
 
 class StreamUser(Protocol):
@@ -147,6 +152,8 @@ class Connection(asyncio.Protocol):
         """When the last message was whole, or the one that is midway began."""
         self._pinged = False
         self._chatter = Pace(rate=_CHATTER_PER_SECOND, burst=CHATTER_AT_ONCE, most=1)
+        self._waste = 0.0
+        self._waste_at = self._heard
         self._watch: asyncio.TimerHandle | None = None
         self.flow = Flow(transport, index, "", 0, number, name)
         self.problem = NO_CONNECTION
@@ -198,7 +205,7 @@ class Connection(asyncio.Protocol):
         if self._tls is not None:
             shaking = self.shaking
             try:
-                data = self._tls.receive(data)
+                data = self._said(self._tls, data)
             except TlsFault as fault:
                 self._not_secure(str(fault), shaking)
                 return
@@ -209,6 +216,31 @@ class Connection(asyncio.Protocol):
             self._read(data)
         if self._tls is not None and self._tls.ended:
             self.close()
+
+    def _said(self, tls: TlsChannel, data: bytes) -> bytes:
+        """What comes out of TLS.  Raises TlsFault."""
+        parts = []
+        for at in range(0, len(data), _SLICE):
+            came = data[at : at + _SLICE]
+            shaken = tls.ready
+            said = tls.receive(came)
+            if shaken and self._wasteful(len(came) - 2 * len(said)):
+                self._chatters()
+                return b""
+            parts.append(said)
+        return b"".join(parts)
+
+    def _wasteful(self, wasted: int) -> bool:
+        """Counts bytes that said nothing, fewer than none where most said something."""
+        now = self._loop.time()
+        self._waste = max(0.0, self._waste - (now - self._waste_at) * _WASTE_PER_SECOND)
+        self._waste_at = now
+        self._waste = max(0.0, self._waste + wasted)
+        return self._waste > _WASTE
+
+    def _chatters(self) -> None:
+        self._keeper.user.stream_refused(self.flow, TOO_MUCH_CHATTER, "")
+        self.abort()
 
     def pause_writing(self) -> None:
         """More waits to be sent than the limit: the peer does not read."""
@@ -269,8 +301,7 @@ class Connection(asyncio.Protocol):
         try:
             for frame in self._frames(data):
                 if not isinstance(frame, bytes) and not self._chatter.allows("", self._loop.time()):
-                    user.stream_refused(self.flow, TOO_MUCH_CHATTER, "")
-                    self.abort()
+                    self._chatters()
                     return
                 if frame is PIECE:
                     continue
