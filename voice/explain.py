@@ -109,6 +109,8 @@ def _passed(gate: Gate, facts: Facts) -> GateVerdict:
             entry = f"access control list {acl}"
         case Gate.DIGEST if user:
             entry = f"SIP account {user}"
+        case Gate.POP if facts.get("relayed_by"):
+            entry = f"POP {facts['relayed_by']} asked the gates before, and relayed the call"
         case Gate.ACL:
             entry = f"an access control list of domain {domain}"
         case Gate.DIGEST:

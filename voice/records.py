@@ -88,6 +88,8 @@ class CallStarted:
     number_id: str | None = None
     sip_call_id: str | None = None
     source_address: str | None = None
+    relayed_by: str | None = None
+    """POP that the call came to, which let it in and relayed it; None: it came to the one that handles it."""
     callflow_id: str | None = None
     node: str | None = None
     """Whose call processes run its callflow; None for a plain trunk call, which no process runs."""

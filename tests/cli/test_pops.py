@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import dns.zone
 import pytest
 
-from tests.cli.console import Run
+from tests.cli.console import CALL, Run, remember, started
 from voice.edge.core.liveness import PopReport, PopState
 from voice.pop_states import FILE, STALE_SECONDS, keep_written, read_states
 
@@ -85,6 +86,15 @@ def test_what_the_node_believes(applied: Run, tmp_path: Path) -> None:
     _, output, _ = applied("pops")
     assert "down" in output
     assert "No node" not in output
+
+
+def test_a_relayed_call_is_explained_where_it_is_handled(applied: Run, tmp_path: Path) -> None:
+    remember(tmp_path, started(CALL, relayed_by="us1"))
+    assert "POP us1 asked the gates before" in applied("explain", CALL)[1]
+    assert re.search(r"relayed by POP +us1", applied("calls", "show", CALL)[1])
+    status, _, errors = applied("explain", "elsewhere@pbx")
+    assert status == 1
+    assert "ask at POP us1" in errors
 
 
 def test_what_a_node_said_that_is_gone_counts_for_nothing(tmp_path: Path) -> None:

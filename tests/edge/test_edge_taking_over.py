@@ -80,7 +80,7 @@ def test_a_call_is_taken_over_without_asking_again(world: World) -> None:
     pop.gets_response(100)
     assert HEADER not in carrier.gets_request("INVITE").headers
     [started] = world.said(CallStarted)
-    assert started.source_address == f"{CALLER}:5070"
+    assert (started.source_address, started.relayed_by) == (f"{CALLER}:5070", "us1")
     assert (started.domain, started.acl, started.sip_account) == ("acme", "office", "pbx")
 
 

@@ -12,7 +12,14 @@ from sip_config.networks import as_sockets_say, packed
 from voice.bans import MEANING, Ban, ban_key
 from voice.bells import Bell
 from voice.cli.output import print_json, print_line, print_table, rfc3339
-from voice.cli.session import CommandFailed, ConfigOption, JsonOption, settings_of, with_database
+from voice.cli.session import (
+    CommandFailed,
+    ConfigOption,
+    JsonOption,
+    configuration_of,
+    settings_of,
+    with_database,
+)
 from voice.explain import GateVerdict, SourceVerdict, gates_of_call, gates_of_refusal, source_now
 from voice.settings import Settings
 from voice.store.bans import BanStore
@@ -54,7 +61,7 @@ def explain(
     if findings.source is None and not findings.calls and not findings.refusals:
         raise CommandFailed(
             f"Nothing is on record about {wanted!r}. Give the id of a call (trunkflow calls), a SIP Call-ID, "
-            "or an IP address. Refusals are kept for a limited time."
+            f"or an IP address. Refusals are kept for a limited time.{_elsewhere(settings)}"
         )
     if as_json:
         print_json(_as_json(findings))
@@ -83,6 +90,18 @@ async def _findings(database: Database, settings: Settings, wanted: str) -> Find
         ban=await BanStore(database, Bell(), time.time).of(ban_key(wanted)),
         calls=await list_calls(database, limit=_SHOWN, source=wanted),
         refusals=await list_refusals(database, limit=_SHOWN, source=wanted),
+    )
+
+
+def _elsewhere(settings: Settings) -> str:
+    """Where else it may be on record."""
+    pops = configuration_of(settings).pops
+    others = [pop.name for pop in pops if pop.address is not None and pop.name != settings.pop]
+    if not others:
+        return ""
+    names = " or ".join(others)
+    return (
+        f" A call is on record where it is handled: ask at POP {names} as well, if its database is another."
     )
 
 

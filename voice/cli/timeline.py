@@ -46,6 +46,7 @@ def print_history(history: CallHistory) -> None:
         ("domain", call.domain),
         ("ACL", call.acl),
         ("from address", call.source_address),
+        ("relayed by POP", call.relayed_by),
         ("SIP Call-ID", call.sip_call_id),
         ("begun", rfc3339(call.started_at)),
         ("answered", rfc3339(call.answered_at)),

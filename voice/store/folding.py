@@ -165,6 +165,7 @@ def _add(folded: Folded, record: Record) -> None:
                 callflow_id=record.callflow_id,
                 sip_call_id=record.sip_call_id,
                 source_address=record.source_address,
+                relayed_by=record.relayed_by,
                 node=record.node,
                 origin=record.origin,
                 simulated=1 if record.simulated else None,

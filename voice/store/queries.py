@@ -35,6 +35,8 @@ class CallRow:
     callflow_id: str | None
     sip_call_id: str | None
     source_address: str | None
+    relayed_by: str | None
+    """POP that let it in, where another handles it."""
     started_at: float | None
     answered_at: float | None
     updated_at: float | None

@@ -257,6 +257,7 @@ calls = Table(
     Column("simulated", Integer),
     Column("webhook_url", Text),
     Column("webhook_token", Text),
+    Column("relayed_by", Text),  # the POP that let it in; NULL: the one that handles it
     Index(None, "started_at"),
     Index(None, "ended_at"),  # few have not ended, and those are looked for
     Index(None, "account_id", "started_at"),

@@ -76,6 +76,7 @@ class Calls:
                 number_id=number.id if number else None,
                 sip_call_id=printable(request.call_id[:256]),
                 source_address=_shown(admission.came_from or source),
+                relayed_by=admission.relayed_by,
                 callflow_id=flow.id if flow else None,
                 node=kernel.settings.node if isinstance(route, RunCallflow) else None,
             )

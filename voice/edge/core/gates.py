@@ -64,6 +64,8 @@ class Admission:
     directory: Directory
     came_from: Flow | None = None
     """The caller, as the POP saw it that relayed the call; None: it came here itself."""
+    relayed_by: str | None = None
+    """That POP."""
     from_trusted_gateway: bool = False
 
     @property
@@ -88,6 +90,8 @@ class LetIn:
     delivered: Delivery | None = None
     came_from: Flow | None = None
     """The caller, as the POP saw it that relayed the call; None: it came here itself."""
+    relayed_by: str | None = None
+    """That POP."""
 
 
 class Gates:
@@ -143,7 +147,12 @@ class Gates:
             )
         admitted = directory.gate(domain).named(token.acl, token.sip_account)
         return LetIn(
-            directory=directory, account=account, domain=domain, admitted=admitted, came_from=token.caller
+            directory=directory,
+            account=account,
+            domain=domain,
+            admitted=admitted,
+            came_from=token.caller,
+            relayed_by=token.origin,
         )
 
     def settle(self, request: Request, source: Flow, let_in: LetIn, now: float) -> Admission | None:
@@ -195,6 +204,7 @@ class Gates:
             call=call,
             directory=directory,
             came_from=let_in.came_from,
+            relayed_by=let_in.relayed_by,
         )
 
     def _unknown_domain(self, request: Request, source: Flow, directory: Directory, now: float) -> None:
