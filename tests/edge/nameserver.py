@@ -26,6 +26,10 @@ class NameServer(asyncio.DatagramProtocol):
         self.asked: list[str] = []
         self.silent = False
         self.failing = False
+        self.deaf_to: set[str] = set()
+        """Types of records of which it says nothing."""
+        self.fails_at: set[str] = set()
+        """Those that it cannot find, and names: each a word of `asked`."""
         self.cut_off = False
         """Over UDP no answer fits."""
         self.address = ("127.0.0.1", 0)
@@ -48,11 +52,12 @@ class NameServer(asyncio.DatagramProtocol):
         query = dns.message.from_wire(data)
         (question,) = query.question
         self.asked.append(f"{dns.rdatatype.to_text(question.rdtype)} {question.name.to_text(True)}")
-        if self.silent:
+        words = set(self.asked[-1].split())
+        if self.silent or words & self.deaf_to:
             return None
         response = dns.message.make_response(query)
         response.flags |= dns.flags.AA
-        if self.failing:
+        if self.failing or words & self.fails_at:
             response.set_rcode(dns.rcode.SERVFAIL)
             return response.to_wire()
         if not whole:

@@ -179,6 +179,35 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
             await resolver.resolve(question("two", 5060))
 
 
+@pytest.mark.parametrize("how", ["deaf_to", "fails_at"])
+@pytest.mark.parametrize(
+    ("what", "asked", "found"),
+    [
+        ("AAAA", question("two", 5060), [("UDP", "192.0.2.2", 5060)]),
+        ("A", question("two", 5060), [("UDP", "2001:db8::2", 5060)]),
+        ("NAPTR", question("srv", secure=True), [("TLS", "192.0.2.2", 5063), ("TLS", "2001:db8::2", 5063)]),
+    ],
+    ids=["IPv6", "IPv4", "NAPTR"],
+)
+async def test_a_server_that_does_not_know_a_type_of_records_costs_little(
+    how: str, what: str, asked: Question, found: resolve.Found
+) -> None:
+    async with asking() as (server, resolver):
+        getattr(server, how).add(what)
+        began = time.monotonic()
+        assert await resolver.resolve(asked) == found
+        assert time.monotonic() - began < 2.5, "of four seconds"
+
+
+async def test_a_target_that_cannot_be_found_leaves_the_others() -> None:
+    async with asking() as (server, resolver):
+        server.fails_at.add(f"two.{ORIGIN}")
+        assert await resolver.resolve(question("srv")) == [("UDP", "192.0.2.1", 5060)]
+        server.fails_at.add(f"one.{ORIGIN}")
+        with pytest.raises(Unresolvable, match="SERVFAIL"):
+            await resolver.resolve(question("srv", None, "UDP"))
+
+
 async def test_an_answer_that_was_cut_off_is_fetched_over_tcp() -> None:
     async with asking() as (server, resolver):
         server.cut_off = True

@@ -9,7 +9,8 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import dns.asyncresolver
@@ -27,6 +28,10 @@ _NOTHING_SECONDS: Final = 30.0
 """How long a host is believed not to be there, at most: it may be being set up."""
 _FAULT_SECONDS: Final = 5.0
 """How long no answer at all is believed."""
+_POINTER_SECONDS: Final = 1.0
+"""For NAPTR, which some servers never answer: without it there is the usual order."""
+_OTHER_FAMILY_SECONDS: Final = 0.5
+"""How long addresses of one family wait for those of the other, which some servers never answer."""
 _MOST: Final = 8
 """Addresses of one host."""
 _SERVICES: Final = {"SIP+D2U": "UDP", "SIP+D2T": "TCP", "SIPS+D2T": "TLS"}
@@ -125,12 +130,18 @@ class Resolver:
         for kind, name in services:
             seconds, servers = await self._located(name)
             shortest = min(shortest, seconds)
+            fault: dns.exception.DNSException | None = None
             for target, server_port in servers[:_MOST]:
-                seconds, addresses = await self._addresses(target)
+                try:
+                    seconds, addresses = await self._addresses(target)
+                except dns.exception.DNSException as failed:
+                    seconds, addresses, fault = _FAULT_SECONDS, [], failed
                 shortest = min(shortest, seconds)
                 found += [(kind, address, server_port) for address in addresses]
             if found:
                 return shortest, found[:_MOST]
+            if fault is not None:
+                raise fault
         seconds, addresses = await self._addresses(host)
         usual_port = 5061 if usual == "TLS" else 5060
         return min(shortest, seconds), [(usual, address, usual_port) for address in addresses]
@@ -140,7 +151,11 @@ class Resolver:
     ) -> tuple[float, list[tuple[str, str]]]:
         """Transports and the names of their SRV records, as NAPTR prefers them, or in the usual order."""
         allowed = {"TLS"} if secure else usable
-        seconds, records = await self._records(host, dns.rdatatype.NAPTR)
+        seconds = _FAULT_SECONDS
+        records: list[Any] = []
+        with suppress(TimeoutError, dns.exception.DNSException):
+            async with asyncio.timeout(_POINTER_SECONDS):
+                seconds, records = await self._records(host, dns.rdatatype.NAPTR)
         pointers: list[tuple[str, str]] = []
         for record in sorted(records, key=lambda record: (record.order, record.preference)):
             kind = _SERVICES.get(record.service.decode("ascii", "replace").upper())
@@ -160,13 +175,28 @@ class Resolver:
         ]
 
     async def _addresses(self, host: str) -> tuple[float, list[str]]:
-        questions: list[Awaitable[tuple[float, list[Any]]]] = [
-            self._records(host, dns.rdatatype.A), self._records(host, dns.rdatatype.AAAA)
-        ]  # fmt: skip
-        answers = await asyncio.gather(*questions)
-        with_some = [seconds for seconds, records in answers if records]
-        addresses = [record.address for _, records in answers for record in records]
-        return min(with_some, default=_NOTHING_SECONDS), addresses[:_MOST]
+        """Of both families; of one alone where the other fails or is long in coming."""
+        tasks = [
+            asyncio.create_task(self._records(host, kind)) for kind in (dns.rdatatype.A, dns.rdatatype.AAAA)
+        ]
+        try:
+            done, late = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if late:
+                some = any(task.exception() is None and task.result()[1] for task in done)
+                await asyncio.wait(late, timeout=_OTHER_FAMILY_SECONDS if some else None)
+        finally:
+            for task in tasks:
+                task.cancel()
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+        good = [answer for answer in answers if not isinstance(answer, BaseException)]
+        addresses = [record.address for _, records in good for record in records]
+        faults = [answer for answer in answers if isinstance(answer, Exception)]
+        if faults and not addresses:
+            raise faults[0]
+        with_some = [seconds for seconds, records in good if records]
+        usual = min(with_some, default=_NOTHING_SECONDS)
+        # What one family lacks is asked for again soon.
+        return usual if len(good) == len(tasks) else min(usual, _NOTHING_SECONDS), addresses[:_MOST]
 
     async def _records(self, name: str, kind: dns.rdatatype.RdataType) -> tuple[float, list[Any]]:
         try:
