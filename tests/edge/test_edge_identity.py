@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sip_config.gateway_options import CallerIdFormat, GatewayOptions
 from sip_config.identity_policy import OtherCallers
 from sip_config.model import CallerIdRule, Gateway, Number
 from tests.edge.callers import (
@@ -86,6 +87,16 @@ from voice.sip.message import Request, Response
         ([("P-Asserted-Identity", '"bob <sip:broken')], OWN, both(OWN)),
         ([("P-Asserted-Identity", "<https://example.com>, <tel:>")], OWN, both(OWN)),
         ([("P-Asserted-Identity", "<sip:anonymous@anonymous.invalid>")], OWN, both(OWN)),
+        ([("P-Asserted-Identity", f"<sip:{OWN}@anonymous.invalid>")], ANONYMOUS, []),
+        # A header that says nothing leaves it to the next.
+        (
+            [("P-Asserted-Identity", "<sip:anonymous@x>"), ("Remote-Party-ID", f"<sip:{OWN}@pbx>")],
+            ANONYMOUS,
+            both(OWN),
+        ),
+        # Names are cut, and hold nothing that does not print.
+        ([("P-Asserted-Identity", f'"{"n" * 60}" <tel:{OWN}>')], ANONYMOUS, both(OWN, "n" * 48)),
+        ([("P-Asserted-Identity", f'"a\u202eb" <tel:{OWN}>')], ANONYMOUS, both(OWN, "a\ufffdb")),
     ],
 )
 def test_a_caller_is_believed_what_its_account_may_say(
@@ -312,6 +323,15 @@ def test_a_caller_that_wants_no_privacy_is_told_to_everyone() -> None:
     arrived = sent(("P-Asserted-Identity", f"<tel:{OWN}>"), ("Privacy", "none"), carrier=PLAIN)
     assert asserted(arrived) == both(OWN)
     assert "Privacy" not in arrived.headers
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_caller_that_wants_no_privacy_is_told_once(trusted: bool) -> None:
+    options = GatewayOptions(trusted=trusted, caller_id_format=CallerIdFormat.PAI)
+    arrived = sent(
+        ("P-Asserted-Identity", f"<tel:{OWN}>"), ("Privacy", "none"), carrier=gateway(options=options)
+    )
+    assert asserted(arrived) == both(OWN)
 
 
 def test_where_calls_were_diverted_is_told_in_the_trusted_realm() -> None:

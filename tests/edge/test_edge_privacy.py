@@ -122,6 +122,50 @@ def test_nothing_of_a_caller_that_wants_it_leaks_in_any_message(privacy: str) ->
     assert len({message.call_id for message in seen}) == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "plain", "trusted"),
+    [
+        ("none, id", None, "id"),
+        ("id;session", "session", "id;session"),
+        ("none", None, "none"),
+        ("user;critical;history", None, "user;history;critical"),
+    ],
+)
+def test_whoever_follows_is_asked_for_what_is_left_to_it(asked: str, plain: str | None, trusted: str) -> None:
+    assert sent(("Privacy", asked), carrier=PLAIN).headers.get("Privacy") == plain
+    assert sent(("Privacy", asked), carrier=TRUSTED).headers.get("Privacy") == trusted
+
+
+@pytest.mark.parametrize(
+    ("privacy", "hidden"), [("full", True), ("uri", True), ("name", False), ("off", False)]
+)
+def test_remote_party_id_asks_for_privacy_as_well(privacy: str, hidden: bool) -> None:
+    arrived = sent(("Remote-Party-ID", f"<sip:{OWN}@x>;privacy={privacy}"), carrier=PLAIN)
+    assert (arrived.from_.uri == "sip:anonymous@anonymous.invalid") is hidden
+
+
+def test_the_trusted_realm_sees_the_traces_of_a_caller() -> None:
+    arrived = sent(("Privacy", "user"), TRACES[0], carrier=TRUSTED)
+    assert arrived.call_id.startswith("call-")
+    assert TRACES[0] in [*arrived.headers]
+
+
+def test_what_the_caller_answers_to_the_callee_names_nobody_either() -> None:
+    world = world_of(PLAIN)
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    pbx.send(pbx.invite(NUMBER, ("Privacy", "user")))
+    pbx.gets_response(100)
+    arrived = carrier.gets_request("INVITE")
+    callee = Dialog.of_callee(carrier, arrived, carrier.answer(arrived, 200, body=SDP))
+    pbx.gets_response(200)
+    callee.send("INVITE", body=SDP)
+    carrier.gets_response(100)
+    pbx.answer(pbx.gets_request("INVITE"), 200, body=SDP.replace(b"o=-", b"o=robertina"))
+    answer = carrier.gets_response(200)
+    assert b"IN IP4" in answer.body
+    assert b"robertina" not in answer.to_bytes()
+
+
 NAMING = (
     ("Identity", "robertina.robertina.robertina"),
     ("Reply-To", "<sip:robertina@robertina.example>"),
@@ -195,6 +239,18 @@ def test_a_call_id_too_long_to_be_hidden_leads_back_all_the_same(length: int) ->
     assert pbx.gets_response(200).call_id == "x" * length
     callee.send("BYE")
     assert pbx.gets_request("BYE").call_id == "x" * length
+
+
+def test_routes_too_long_to_be_hidden_lead_back_all_the_same() -> None:
+    """A token that held them would be longer than peers take in a Contact."""
+    world = world_of(PLAIN)
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    route = f"sip:{'x' * 300}@proxy.robertina.example;lr"
+    pbx.send(pbx.invite(NUMBER, ("Privacy", "user"), ("Record-Route", f"<{route}>")))
+    pbx.gets_response(100)
+    arrived = carrier.gets_request("INVITE")
+    assert len(arrived.contact.uri if arrived.contact else "") < 700
+    assert route in [one.uri for one in arrived.record_routes]
 
 
 NAMES = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Privacy", "From")
