@@ -20,12 +20,13 @@ from tests.edge.world import (
     established,
     gateway,
 )
-from voice.edge.core.reach import Unreachable, port_of, response_flow, wanted_transport
+from voice.edge.core.reach import LargeRequests, Unreachable, port_of, response_flow, wanted_transport
 from voice.records import LegChanged, LegStarted, Refusal
 from voice.sip.flow import Flow
 from voice.sip.message import Request
 from voice.sip.uri import parse_uri
 
+TCP = Flow("TCP", 2, CARRIER, 5060)
 LONG = ("X-Long", "x" * 900)
 
 
@@ -137,8 +138,21 @@ def test_a_peer_without_tcp_gets_long_requests_over_udp_after_all_and_the_next_a
     carrier.gets_request("INVITE")
     world.wait(601)
     carrier.inbox.clear()
+    world.nowhere.clear()
     pbx.send(pbx.invite(NUMBER, LONG))
-    assert world.nowhere[-1][0].transport == "TCP", "it may have TCP by now"
+    ((tcp, _),) = world.nowhere
+    assert tcp.transport == "TCP", "it may have TCP by now"
+    carrier.gets_nothing()
+
+
+def test_peers_without_tcp_are_forgotten_when_there_are_too_many() -> None:
+    large = LargeRequests()
+    peers = [Flow("UDP", 1, f"10.0.{at >> 8}.{at & 255}", 5060) for at in range(5_000)]
+    for flow in peers:
+        large.failed(flow, 0.0)
+    without = [flow for flow in peers if large.flow_for(flow, TCP, 1.0) is flow]
+    assert len(without) <= 4_096
+    assert peers[-1] in without
 
 
 def test_a_long_request_in_a_dialog_falls_back_as_well() -> None:
