@@ -215,6 +215,11 @@ class Directory:
                 return gateway
         return None
 
+    def other_pop_at(self, address: str) -> Pop | None:
+        """The other POP whose edge has this IP address; not one that is known by name."""
+        wanted = packed(address)
+        return next((pop for pop, host in self._other_pops() if packed(host) == wanted), None)
+
     def could_admit(self, address: str, *, certified: bool = False) -> bool:
         """Whether a new request from this source could be let in by anything at all; asked for every packet.
 
@@ -266,11 +271,15 @@ class Directory:
         for gateway in self.gateways:
             if packed(gateway.host) is not None:
                 yield parse_network(gateway.host.partition("%")[0]), _ADMITS | _NAMED
-        for pop in self.pops.values():
-            # Other POPs ask whether this one lives, and relay calls to it.
-            host = None if pop.name.lower() == self.pop.lower() else _literal_host(pop)
-            if host is not None:
-                yield parse_network(host.partition("%")[0]), _ADMITS | _NAMED
+        for _, host in self._other_pops():
+            # They ask whether this one lives, and relay calls to it.
+            yield parse_network(host.partition("%")[0]), _ADMITS | _NAMED
+
+    def _other_pops(self) -> Iterator[tuple[Pop, str]]:
+        for name, pop in self.pops.items():
+            host = _literal_host(pop)
+            if host is not None and name != self.pop.lower():
+                yield pop, host
 
 
 def _naming(network: Network) -> int:

@@ -140,6 +140,8 @@ class SourceVerdict:
     entry: str
     gateway: str | None
     """The gateway that has this address: calls to numbers are taken from it."""
+    pop: str | None
+    """The other POP that has this address: calls that it relays are taken from it."""
     domains: tuple[DomainVerdict, ...]
     """Those that would let it in first."""
     more: int
@@ -148,7 +150,7 @@ class SourceVerdict:
 
 def source_now(directory: Directory, address: str, *, most: int) -> SourceVerdict:
     """What the configuration says of a source.  `address`: an IP address."""
-    gateway = directory.gateway_for_source(address)
+    gateway, pop = directory.gateway_for_source(address), directory.other_pop_at(address)
     possible = directory.could_admit(address, certified=True)
     judged = sorted(
         (_judged(directory, domain, address) for domain in directory.domains.values()),
@@ -158,6 +160,7 @@ def source_now(directory: Directory, address: str, *, most: int) -> SourceVerdic
         verdict=PASSED if possible else REFUSED,
         entry=_ALWAYS[Gate.SOURCE] if possible else "no access control list admits the address",
         gateway=gateway.name if gateway else None,
+        pop=pop.name if pop else None,
         domains=tuple(judged[:most]),
         more=max(0, len(judged) - most),
     )

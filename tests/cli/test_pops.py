@@ -95,6 +95,8 @@ def test_a_relayed_call_is_explained_where_it_is_handled(applied: Run, tmp_path:
     status, _, errors = applied("explain", "elsewhere@pbx")
     assert status == 1
     assert "ask at POP us1" in errors
+    assert "It is the address of POP us1" in applied("explain", "192.0.2.2")[1]
+    assert "It is the address of POP" not in applied("explain", "192.0.2.1")[1], "its own"
 
 
 def test_what_a_node_said_that_is_gone_counts_for_nothing(tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ def _print_source(address: str, source: SourceVerdict, ban: Ban | None) -> None:
     print_line(f"Before it is read: {source.verdict}, {source.entry}.")
     if source.gateway is not None:
         print_line(f"It is the address of gateway {source.gateway}: its calls to numbers are taken.")
+    if source.pop is not None:
+        print_line(f"It is the address of POP {source.pop}: the calls that it relays are taken.")
     rows = [(one.domain, one.verdict, one.entry, one.remedy) for one in source.domains]
     print_table(("domain", "verdict", "entry", "what to change"), rows, empty="There are no domains.")
     if source.more:
