@@ -33,6 +33,8 @@ class Phone(asyncio.DatagramProtocol):
     """When an ACK comes, a copy of the answer was under way."""
     deaf: bool = False
     """ACKs are lost on it."""
+    rings: bool = False
+    """It is not answered."""
     forgets: bool = False
     """What a call was that others hang up."""
     stays: bool = True
@@ -42,6 +44,7 @@ class Phone(asyncio.DatagramProtocol):
     good_calls: int = 0
     """Calls of the good caller that were hung up."""
     _transport: asyncio.DatagramTransport = field(init=False)
+    _rung: Request | None = None
     _timers: dict[str, list[asyncio.TimerHandle]] = field(default_factory=dict)
     _answered: dict[str, bytes] = field(default_factory=dict)
 
@@ -57,6 +60,10 @@ class Phone(asyncio.DatagramProtocol):
                 self._invited(request, address)
             case "ACK":
                 self._acknowledged(request, address)
+            case "CANCEL" if self._rung is not None:
+                self._respond(request, address, 200)
+                self._respond(self._rung, address, 487)
+                self._rung = None
             case "BYE":
                 self.good_calls += address[0] == GOOD_CALLER
                 self._silence(request.call_id)
@@ -75,6 +82,9 @@ class Phone(asyncio.DatagramProtocol):
     def _invited(self, request: Request, address: Address) -> None:
         if request.to.tag is not None:
             self._respond(request, address, 481)
+        elif self.rings:
+            self._rung = request
+            self._respond(request, address, 180)
         elif self.challenges and "proxy-authorization" not in request.headers:
             self._respond(request, address, 407)
         elif address[0] == GOOD_CALLER:

@@ -11,6 +11,7 @@ from tests.gauntlet.ground import ground
 from tests.gauntlet.phone import Phone, ringing
 from voice.gauntlet.aim import Aim, BadAim
 from voice.gauntlet.attack import Attack, Result, Verdict
+from voice.gauntlet.call import ANSWER_SECONDS
 from voice.gauntlet.field import Field
 from voice.gauntlet.runner import ATTACKS, run
 
@@ -71,6 +72,20 @@ async def test_a_number_that_hangs_up_by_itself_is_skipped_and_one_that_forgets_
     for result in forgot.values():
         assert result.verdict is Verdict.FAIL, result
         assert (result.came[-7:], result.reason) == ("BYE 481", "the call did not survive it")
+
+
+async def test_a_number_that_only_rings_is_good_enough_and_does_not_take_long() -> None:
+    async with ringing(Phone(rings=True)) as aim:
+        (result,) = await run(aim, [attack for attack in ATTACKS if attack.name == "of nothing"])
+    assert result.verdict is Verdict.PASS, result
+    assert result.seconds < ANSWER_SECONDS / 2
+
+
+@pytest.mark.parametrize("status", [403, 407])
+async def test_who_refuses_without_a_challenge_is_not_blamed(status: int) -> None:
+    async with ringing(Phone(answers=[status])) as aim:
+        (result,) = await run(aim, [attack for attack in ATTACKS if attack.name == "after a refusal"])
+    assert (result.verdict, result.came) == (Verdict.PASS, "481"), result
 
 
 @pytest.mark.parametrize(

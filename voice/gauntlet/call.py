@@ -20,6 +20,8 @@ from voice.sip.message import Request, Response, parse_message
 
 ANSWER_SECONDS: Final = 10.0
 """A call that rings longer is cancelled, and that is good enough."""
+_RINGS_SECONDS: Final = 1.0
+"""A good call need not be answered; it rings so long."""
 _NO_ROOM: Final = (486, 503)
 _TRIES: Final = 3
 
@@ -229,7 +231,7 @@ async def good_call(ground: Field, wire: Wire) -> float:
 async def _placed(ground: Field, wire: Wire) -> float:
     invite = await prepared(ground, wire)
     began = time.monotonic()
-    replies = await ground.ask(wire, invite, within=ANSWER_SECONDS)
+    replies = await ground.ask(wire, invite, within=ANSWER_SECONDS, ringing=_RINGS_SECONDS)
     took = time.monotonic() - began
     last = replies[-1] if replies else None
     if last is None:

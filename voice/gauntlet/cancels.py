@@ -6,13 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from voice.gauntlet.attack import Attack, Failed, judge
+from voice.gauntlet.attack import Attack, Failed, Skipped, judge
 from voice.gauntlet.call import (
     ack_of,
     cancel_of,
-    challenged,
     dialog_of,
     established,
+    give_up,
     prepared,
     refused,
 )
@@ -122,7 +122,13 @@ async def _twice(ground: Field) -> str:
 async def _after_refusal(ground: Field) -> str:
     """RFC 3261 section 9.2: a CANCEL after the final response has no effect."""
     wire = await ground.wire()
-    invite, _ = await challenged(ground, wire)
+    invite = ground.request("INVITE", wire)
+    refusal = await ground.ask(wire, invite)
+    if not refusal or refusal[-1].status < 300:
+        if refusal:
+            await give_up(ground, wire, invite, refusal[-1])
+        raise Skipped("the server refuses no call without a login from this address")
+    await wire.send(ack_of(invite, refusal[-1]).to_bytes())
     replies = await ground.ask(wire, cancel_of(invite))
     return judge(
         not any(one.cseq_method == "INVITE" and one.status == 487 for one in replies),

@@ -139,9 +139,18 @@ class Field:
     # -- exchanges ---------------------------------------------------------------------------
 
     async def ask(
-        self, wire: Wire, message: Request | bytes, *, within: float | None = None, finals: int = 1
+        self,
+        wire: Wire,
+        message: Request | bytes,
+        *,
+        within: float | None = None,
+        ringing: float | None = None,
+        finals: int = 1,
     ) -> list[Reply]:
-        """Sends, again over UDP when nothing comes, and gives what came until the last final response."""
+        """Sends, again over UDP when nothing comes, and gives what came until the last final response.
+
+        `ringing`: how long to wait for it once a call rings.
+        """
         data = message if isinstance(message, bytes) else message.to_bytes()
         call_id = message.call_id if isinstance(message, Request) else None
         until = time.monotonic() + (within or self.aim.patience)
@@ -162,6 +171,8 @@ class Field:
                 replies.append(reply)
                 if sum(one.final for one in replies) >= finals:
                     break
+                if ringing is not None and reply.let_in:
+                    until = min(until, time.monotonic() + ringing)
         return replies
 
     async def settled(self, wire: Wire) -> list[Reply]:
