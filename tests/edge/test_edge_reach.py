@@ -20,7 +20,14 @@ from tests.edge.world import (
     established,
     gateway,
 )
-from voice.edge.core.reach import LargeRequests, Unreachable, port_of, response_flow, wanted_transport
+from voice.edge.core.reach import (
+    LargeRequests,
+    Unreachable,
+    alias_port,
+    port_of,
+    response_flow,
+    wanted_transport,
+)
 from voice.records import LegChanged, LegStarted, Refusal
 from voice.sip.flow import Flow
 from voice.sip.message import Request
@@ -171,6 +178,26 @@ def test_long_requests_stay_on_udp_where_the_operator_says_so() -> None:
     pbx, carrier = world.agent(PBX), world.agent(CARRIER)
     pbx.send(pbx.invite(NUMBER, LONG))
     carrier.gets_request("INVITE")
+
+
+# -- connections that serve both ways (RFC 5923) ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "port"),
+    [
+        ("OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS pbx.example:5071;alias;branch=z9hG4bK1", 5071),
+        ("OPTIONS sip:a@b SIP/2.0\r\nv: SIP/2.0/TLS pbx.example;branch=z9hG4bK1;alias", 5061),
+        ("OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS pbx.example:5071;branch=z9hG4bK1", None),
+        ("OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS a;branch=z9hG4bK1, SIP/2.0/TLS b;alias", None),
+        ("SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS pbx.example:5071;alias;branch=z9hG4bK1", None),
+        ("OPTIONS sip:a@b SIP/2.0\r\nVia: ?;alias", None),
+        ("OPTIONS sip:a@b SIP/2.0\r\nX: Via: SIP/2.0/TLS pbx.example;alias", None),
+    ],
+    ids=["port", "no port", "not asked for", "of another", "response", "unreadable", "none"],
+)
+def test_who_asks_for_it_is_reached_by_its_own_connection(head: str, port: int | None) -> None:
+    assert alias_port(head.encode() + b"\r\nCSeq: 1 OPTIONS\r\n\r\nVia: SIP/2.0/TLS x;alias") == port
 
 
 # -- connections that are gone (section 18.2.2) ----------------------------------------------------
