@@ -23,7 +23,7 @@ from voice.edge.core.liveness import PopState
 from voice.edge.core.pops import ELSEWHERE
 from voice.edge.core.relay_token import HEADER, LIFE_SECONDS, RelayToken, RelayTokens
 from voice.edge.settings import BanRules, PopRelay
-from voice.records import CallStarted, Gate, Refusal
+from voice.records import CallEnded, CallStarted, Gate, LegChanged, LegStarted, Refusal
 from voice.sip.message import Request, Response
 
 US1 = "4.4.4.4"
@@ -187,8 +187,8 @@ def test_an_edge_that_is_being_stopped_sends_it_elsewhere(world: World) -> None:
     assert refused(world).cause == "draining"
 
 
-@pytest.mark.parametrize("full", [True, False])
-def test_a_full_pool_sends_it_elsewhere(full: bool) -> None:
+def with_callflow() -> World:
+    """As `made`, but a callflow answers the domain."""
     config = configuration(
         "eu1",
         {"eu1": f"{EDGE}:5060", "us1": f"{US1}:5060"},
@@ -199,6 +199,12 @@ def test_a_full_pool_sends_it_elsewhere(full: bool) -> None:
     )
     world = World(config, relay=PopRelay(key=KEY, interval_seconds=1_000.0))
     world.proxy.liveness.begin(world.now)
+    return world
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_full_pool_sends_it_elsewhere(full: bool) -> None:
+    world = with_callflow()
     world.pool.full = full
     pop = world.agent(US1)
     pop.send(relayed(world, pop))
@@ -206,9 +212,28 @@ def test_a_full_pool_sends_it_elsewhere(full: bool) -> None:
     if full:
         assert pop.gets_response(503).headers.get("Retry-After") == ELSEWHERE
         assert (refused(world).cause, refused(world).source_address) == ("pool-full", f"{CALLER}:5070")
+        assert len(world.records) == 1, "the customer's call is that of the POP that takes it"
+        assert world.proxy.kernel.limits.calls == {}
     else:
         assert world.pool.orders[0].domain == "acme"
+        assert [type(record) for record in world.records] == [CallStarted, LegStarted]
         pop.gets_nothing()
+
+
+def test_a_relayed_call_that_is_given_up_before_it_has_a_call_process_is_on_record() -> None:
+    world = with_callflow()
+    world.pool.slow = True
+    pop = world.agent(US1)
+    invite = relayed(world, pop)
+    pop.send(invite)
+    assert world.records == [], "it may yet be another POP's"
+    cancel = invite.copy()
+    cancel.method = "CANCEL"
+    cancel.headers.set("CSeq", "1 CANCEL")
+    pop.send(cancel)
+    assert [type(record) for record in world.records] == [CallStarted, LegStarted, LegChanged, CallEnded]
+    world.give_seats()
+    assert world.pool.released
 
 
 def test_home_regions_are_tried_in_turn_and_calls_spread_over_them() -> None:

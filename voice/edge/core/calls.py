@@ -13,6 +13,7 @@ from voice.edge.core.farewell import Farewell
 from voice.edge.core.gates import Admission
 from voice.edge.core.gateway_sources import unmarked
 from voice.edge.core.guise import guise_of
+from voice.edge.core.held_records import HeldRecords
 from voice.edge.core.identity import from_on_record
 from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Kernel, new_id
@@ -62,7 +63,10 @@ class Calls:
         route = admission.route
         flow = route.callflow if isinstance(route, RunCallflow) else None
         number = route.number if isinstance(route, RunCallflow) else None
-        kernel.journal.write(
+        journal = HeldRecords(kernel.journal)
+        if admission.relayed_by is None or isinstance(route, SendOut):
+            journal.tell()
+        journal.write(
             CallStarted(
                 call_id=call_id,
                 at=now,
@@ -82,7 +86,7 @@ class Calls:
             )
         )
         leg = Leg(
-            kernel.journal,
+            journal,
             leg_id,
             call_id,
             Direction.INCOMING,
@@ -126,7 +130,7 @@ class Calls:
             call.give_up = invite.cancel
             invite.begin([target], now)
         else:
-            self._seek_seat(server, crossing, facts, admission, now)
+            self._seek_seat(server, crossing, facts, admission, journal, now)
 
     def reserve(self, call_id: str, account_id: str, now: float) -> OverLimit | None:
         """A place for a call that the account places through the API, within the same limits.
@@ -247,6 +251,7 @@ class Calls:
         crossing: Crossing,
         facts: CallFacts,
         admission: Admission,
+        journal: HeldRecords,
         now: float,
     ) -> None:
         kernel = self._kernel
@@ -267,7 +272,8 @@ class Calls:
             self._release(call_id, later)
             outcome = _CALL_STATUS.get(status_after(final.status), CallStatus.FAILED)
             reason = f"Not begun: {final.status} {printable(final.reason)}."
-            kernel.journal.write(CallEnded(call_id=call_id, at=later, status=outcome, reason=reason))
+            journal.tell()
+            journal.write(CallEnded(call_id=call_id, at=later, status=outcome, reason=reason))
 
         invite = Invite(kernel, server, crossing, facts, invite_ended)
 
@@ -277,6 +283,7 @@ class Calls:
                 kernel.release_seat(call_id, None)
                 return
             seated = True
+            journal.tell()
             uri = f"sip:{call_id}@{seat.host}:{seat.port}"
             hop = Hop(
                 uri=uri,
@@ -302,6 +309,7 @@ class Calls:
             if invite.decided:
                 return
             self._pool_refused(crossing, admission, cause, rule, problem, later)
+            journal.drop()
             invite.refuse(503, None, later, headers)
 
         kernel.wishes.append(
