@@ -198,8 +198,8 @@ def _name(
             for place in places:
                 port = options.tls_port if service is TLS else place.port
                 yield f"{service.srv}.{owner} IN SRV {priority} {_WEIGHT} {port} {place.target}"
-    # For PBXs that know neither NAPTR nor SRV.
-    yield from _addresses(owner, first or later)
+    # For PBXs that know neither NAPTR nor SRV: where those lead that are known by name, only DNS knows.
+    yield from list(_addresses(owner, first)) or _addresses(owner, later)
 
 
 def _addresses(owner: str, places: Sequence[_Place]) -> Iterator[str]:
