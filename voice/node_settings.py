@@ -165,6 +165,7 @@ async def edge_settings(settings: Settings, database: Database, node: str) -> Ed
         allow_private_targets=settings.sip.allow_private_targets,
         large_requests_by_tcp=sip.large_requests_by_tcp,
         websocket_proxies=sip.websocket_proxies,
+        websocket_origins=sip.websocket_origins,
         name_servers=tuple((server.host, server.port) for server in sip.name_servers),
         streams=StreamLimits(
             total=sip.connections.total,

@@ -109,6 +109,7 @@ class SipSettings:
     wss: tuple[SocketAddress, ...] = ()
     """Secure WebSocket, for browsers."""
     websocket_proxies: tuple[Network, ...] = ()
+    websocket_origins: tuple[str, ...] = ()
     """Networks of reverse proxies whose X-Forwarded-For says where a WebSocket client is."""
     public_address: str | None = None
     """Host name or IP address in Via, Record-Route and Contact; None: that of the socket."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
 from sip_config import words
 from sip_config.faults import Unfit, quoted
 from sip_config.networks import packed, parse_network
 from sip_config.reading import Section
+from voice.edge.settings import ANY_ORIGIN
 from voice.settings import CertificateSettings, ConnectionSettings, SipSettings, SocketAddress
+
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 
 
 def read_sip(section: Section, folder: Path) -> SipSettings:
@@ -22,6 +27,7 @@ def read_sip(section: Section, folder: Path) -> SipSettings:
         ws=section.each("ws", socket_address, usual.ws),
         wss=section.each("wss", socket_address, usual.wss),
         websocket_proxies=section.each("websocket_proxies", parse_network, usual.websocket_proxies),
+        websocket_origins=section.each("websocket_origins", _web_origin, usual.websocket_origins),
         public_address=section.fitting("public_address", words.host, None),
         inside=section.fitting("inside", _loopback, usual.inside),
         allow_private_targets=section.boolean("allow_private_targets", usual.allow_private_targets),
@@ -99,6 +105,16 @@ def socket_address(text: str) -> SocketAddress:
 def _name_server(text: str) -> SocketAddress:
     host, port = words.host_and_port(text)
     return SocketAddress(host=address(host), port=53 if port is None else port)
+
+
+def _web_origin(text: str) -> str:
+    """As browsers say it: scheme, host and, unless it is the usual one, port (RFC 6454)."""
+    if text != ANY_ORIGIN and not _ORIGIN.fullmatch(text):
+        raise Unfit(
+            f"{quoted(text)} is not the origin of a web page.",
+            "Write https://phone.example.com, without a path, or * for all pages of the world.",
+        )
+    return text
 
 
 def _loopback(text: str) -> SocketAddress:

@@ -188,6 +188,7 @@ def test_tls_needs_a_certificate(tmp_path: Path) -> None:
 [node.sip]
 tls = ["0.0.0.0:5061"]
 wss = ["0.0.0.0"]
+websocket_origins = ["https://phone.example.com/", "phone.example.com", "https://phone.example.com", "*"]
 name_servers = ["dns.example"]
 [node.sip.certificates]
 client_authorities = "customers.pem"
@@ -199,6 +200,8 @@ per_source = 0
     assert set(said) == {
         "node.sip.tls",
         "node.sip.wss[0]",
+        "node.sip.websocket_origins[0]",
+        "node.sip.websocket_origins[1]",
         "node.sip.name_servers[0]",
         "node.sip.certificates.client_authorities",
         "node.sip.certificates.minimum_version",

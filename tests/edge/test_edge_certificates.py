@@ -19,6 +19,7 @@ from tests.edge.sockets import PATIENCE_SECONDS, address, running, settings
 from tests.edge.test_edge_tls import LOOPBACK, carrier, connected, shown_names, status
 from tests.edge.test_edge_transports import closed, invite, options
 from tests.edge.world import BASE, DOMAIN, directory, gateway
+from voice.edge.transports.identities import Identities
 from voice.logs import say_unraisable
 from voice.records import Event, LegChanged, LegStatus, Refusal
 
@@ -114,6 +115,21 @@ def hello(name: bytes) -> bytes:
     return outgoing.read().replace(usual, name)
 
 
+@pytest.mark.parametrize(
+    ("names", "host", "fits"),
+    [
+        (("*.carrier.example",), "sip.carrier.example", True),
+        (("*.carrier.example",), "a.sip.carrier.example", False),
+        (("*.carrier.example",), "carrier.example", False),
+        (("*.example",), "carrier.example", False),
+        (("s*.carrier.example",), "sip.carrier.example", False),
+        (("*",), "carrier", False),
+    ],
+)
+def test_a_wildcard_is_one_label_of_somebodys_own(names: tuple[str, ...], host: str, fits: bool) -> None:
+    assert Identities(dns=names).fit(host) is fits
+
+
 async def test_a_gateway_whose_names_cannot_be_read_gets_no_call(authority: Authority) -> None:
     shown = authority.issue_odd("carrier.pem", (ADDRESS, b"\x7f\0\0\1"), (DNS, b"\xff"))
     async with carrier(authority.server(shown)) as there:
@@ -185,12 +201,21 @@ async def test_a_session_ends_with_the_certificates_that_it_was_made_with(author
         where = address(edge, "TLS")
         first, reused = await asyncio.to_thread(resumed, where, context, None)
         assert not reused
+        assert first is not None
+        assert not first.has_ticket
         _, reused = await asyncio.to_thread(resumed, where, context, first)
         assert reused
         edge.reload_certificates()
         await records.first(Event)
         _, reused = await asyncio.to_thread(resumed, where, context, first)
         assert not reused
+
+
+async def test_there_are_no_tickets(authority: Authority) -> None:
+    tls = authority.settings(authority.issue("edge.pem", DOMAIN))
+    async with running(LOOPBACK, settings(tls=tls)) as (edge, _):
+        session, _ = await asyncio.to_thread(resumed, address(edge, "TLS"), authority.client(), None)
+        assert session is None or not session.has_ticket
 
 
 def resumed(
@@ -201,6 +226,9 @@ def resumed(
         socket.create_connection(where, PATIENCE_SECONDS) as plain,
         context.wrap_socket(plain, server_hostname=DOMAIN, session=session) as secure,
     ):
+        # TLS 1.3 sends tickets before the first answer.
+        secure.sendall(options("TLS"))
+        secure.recv(4_096)
         found = secure.session, secure.session_reused
         secure.unwrap().close()  # A session that was cut off is not taken up.
         return found

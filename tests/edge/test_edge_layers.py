@@ -40,12 +40,12 @@ def messages(framing: WebSocketFraming, parts: list[bytes]) -> list[bytes]:
 @given(st.lists(st.binary(min_size=5, max_size=300), max_size=5), CUTS)
 def test_messages_do_not_depend_on_how_their_bytes_were_cut(sent: list[bytes], cuts: list[int]) -> None:
     stream = UPGRADE + b"".join(frame(0x82, one) for one in sent)
-    assert messages(WebSocketFraming(), pieces(stream, cuts)) == sent
+    assert messages(WebSocketFraming(()), pieces(stream, cuts)) == sent
 
 
 @given(st.binary(max_size=2_000), CUTS, st.booleans())
 def test_no_bytes_are_a_bug(junk: bytes, cuts: list[int], opened: bool) -> None:
-    framing = WebSocketFraming()
+    framing = WebSocketFraming(())
     for part in pieces((UPGRADE if opened else b"") + junk, cuts):
         for one in framing.feed(part):
             assert isinstance(one, Ping) or not isinstance(one, bytes) or len(one) <= MAX_MESSAGE_BYTES
@@ -56,7 +56,7 @@ def test_no_bytes_are_a_bug(junk: bytes, cuts: list[int], opened: bool) -> None:
 
 
 def test_a_message_in_more_pieces_than_it_may_have_bytes_is_refused() -> None:
-    framing = WebSocketFraming()
+    framing = WebSocketFraming(())
     assert messages(framing, [UPGRADE, frame(0x01, b"x" * 60_000)]) == []
     framing.owed()
     assert messages(framing, [frame(0x00, b"x" * 60_000)]) == []
@@ -65,7 +65,7 @@ def test_a_message_in_more_pieces_than_it_may_have_bytes_is_refused() -> None:
 
 
 def test_what_is_no_text_is_sent_as_bytes() -> None:
-    framing = WebSocketFraming()
+    framing = WebSocketFraming(())
     messages(framing, [UPGRADE])
     framing.owed()
     assert framing.wrap(b"text")[:1] == b"\x81"

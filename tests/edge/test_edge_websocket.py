@@ -176,6 +176,38 @@ async def test_only_sip_is_spoken(
     assert "subprotocol" in refusal.remedy.partition(").")[0]
 
 
+@pytest.mark.parametrize(
+    ("listed", "origin", "taken"),
+    [
+        ((), None, True),
+        ((), "https://evil.example", False),
+        (("https://phone.acme.example",), "https://phone.acme.example", True),
+        (("https://phone.acme.example",), None, True),
+        (("https://phone.acme.example",), "https://phone.acme.example.evil.example", False),
+        (("https://phone.acme.example",), "http://phone.acme.example", False),
+        (("https://phone.acme.example",), "null", False),
+        (("*",), "https://evil.example", True),
+    ],
+)
+async def test_a_web_page_has_to_be_listed(
+    listed: tuple[str, ...], origin: str | None, taken: bool, chosen: EdgeSettings
+) -> None:
+    """Else whatever page is looked at in a customer's office could call with the office's address."""
+    header = "" if origin is None else f"Origin: {origin}\r\n"
+    async with running(LOOPBACK, replace(chosen, websocket_origins=listed)) as (edge, records):
+        reader, writer = await asyncio.open_connection(*address(edge, "WS"))
+        writer.write(UPGRADE[:-2] + header.encode() + b"\r\n")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 " if taken else b"HTTP/1.1 403 ")
+        if not taken:
+            refusal = await records.first(Refusal)
+            assert refusal.cause == "websocket-origin"
+            assert str(origin) in refusal.remedy
+            await closed(reader)
+        writer.close()
+
+
 async def test_keepalives_are_answered(authority: Authority, chosen: EdgeSettings) -> None:
     async with running(LOOPBACK, chosen) as (edge, _), browser(edge, "WS", authority) as socket:
         await socket.send_str("\r\n\r\n")
@@ -294,6 +326,21 @@ async def test_clients_behind_a_proxy_are_counted_each_for_itself(
             writer.close()
 
 
+async def test_a_proxy_itself_may_have_as_many_connections_as_there_are_clients(
+    chosen: EdgeSettings,
+) -> None:
+    trusting = replace(
+        chosen, websocket_proxies=(ip_network("127.0.0.0/8"),), streams=StreamLimits(per_source=1)
+    )
+    async with running(LOOPBACK, trusting) as (edge, _):
+        opened = [await asyncio.open_connection(*address(edge, "WS")) for _ in range(3)]
+        for at, (reader, writer) in enumerate(opened):
+            writer.write(UPGRADE[:-2] + b"X-Forwarded-For: 10.1.2.%d\r\n\r\n" % at)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+            writer.close()
+
+
 @pytest.mark.parametrize(
     ("sent", "says"),
     [
@@ -337,7 +384,7 @@ PIECES = [UPGRADE, UPGRADE.replace(b"sip", b"xmpp"), b"GET / HTTP/1.1\r\n\r\n", 
 @pytest.mark.parametrize("cuts", [1, 7, 10_000])
 def test_whatever_comes_in_whatever_order_is_met_without_a_fault(cuts: int) -> None:
     for pieces in product(PIECES, repeat=3):
-        sent, framing = b"".join(pieces), WebSocketFraming()
+        sent, framing = b"".join(pieces), WebSocketFraming(())
         for at in range(0, len(sent), cuts):
             for _ in framing.feed(sent[at : at + cuts]):
                 framing.wrap(b"SIP/2.0 200 OK\r\n\r\n")

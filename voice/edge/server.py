@@ -83,7 +83,13 @@ class Edge:
         self._timer: asyncio.TimerHandle | None = None
         self._resolver = Resolver(settings.name_servers)
         self._certificates = None if settings.tls is None else Certificates(settings.tls)
-        self._streams = Streams(self, settings.streams, self._certificates, settings.websocket_proxies)
+        self._streams = Streams(
+            self,
+            settings.streams,
+            self._certificates,
+            settings.websocket_proxies,
+            settings.websocket_origins,
+        )
         self._renewal: Renewal | None = None
         self._started: Proxy | None = None
         self._stopped = False

@@ -14,6 +14,9 @@ TIMER_C_SECONDS: Final = 185.0
 """RFC 3261 section 16.6 step 11: more than three minutes."""
 
 
+ANY_ORIGIN: Final = "*"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
     """One address on which the edge takes SIP."""
@@ -161,5 +164,8 @@ class EdgeSettings:
     """Whether requests too long for a datagram go over TCP to peers that take it (RFC 3261, 18.1.1)."""
     websocket_proxies: tuple[Network, ...] = ()
     """Reverse proxies that are believed when they say for whom they open a WebSocket (X-Forwarded-For)."""
+    websocket_origins: tuple[str, ...] = ()
+    """Of web pages that may open WebSockets: else any page that somebody looks at in a customer's network
+    could call with the customer's address.  `ANY_ORIGIN`: all may."""
     name_servers: tuple[tuple[str, int], ...] = ()
     """Addresses and ports of the DNS servers to ask; empty: the system's."""

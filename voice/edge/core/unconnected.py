@@ -18,6 +18,7 @@ TOO_SLOW_HANDSHAKE: Final = "tls-handshake-time"
 TOO_MUCH_CHATTER: Final = "connection-keepalives"
 NOT_SECURED: Final = "tls-failed"
 NO_WEBSOCKET: Final = "websocket-failed"
+FOREIGN_PAGE: Final = "websocket-origin"
 
 CHATTER_AT_ONCE: Final = 100
 """Keepalives and pieces of messages that a connection may bring.  RFC 5626 wants one in half a minute."""
@@ -71,6 +72,12 @@ def unconnected(cause: str, detail: str, source: Flow) -> Verdict:
             f"What {source.host} sent is against the WebSocket protocol ({printable(detail[:160])}). The "
             "client has to connect with GET, ask for the subprotocol sip (RFC 7118), and send one "
             f"SIP message of at most {MAX_MESSAGE_BYTES} bytes in each WebSocket message."
+        )
+    elif cause == FOREIGN_PAGE:
+        rule = "WebSocket: origin"
+        remedy = (
+            f"A web page that is not listed wanted to connect ({printable(detail[:160])}): if it is a "
+            "telephone of yours, add its origin to node.sip.websocket_origins, such as https://phone.example.com."
         )
     else:
         rule, remedy = _SAYS[cause]

@@ -13,6 +13,7 @@ from voice.edge.core.pace import Pace
 from voice.edge.core.reach import alias_port
 from voice.edge.core.unconnected import (
     CHATTER_AT_ONCE,
+    FOREIGN_PAGE,
     NO_WEBSOCKET,
     NOT_SECURED,
     TOO_MUCH_CHATTER,
@@ -73,6 +74,8 @@ class Keeper(Protocol):
 
     user: StreamUser
     limits: StreamLimits
+    origins: tuple[str, ...]
+    """Of web pages that may open WebSockets."""
 
     def came(self, connection: Connection) -> bool:
         """Whether there is room for it."""
@@ -100,6 +103,7 @@ class _Plain:
 
     ended = False
     problem = ""
+    foreign = False
     forwarded: str | None = None
 
     def __init__(self) -> None:
@@ -140,7 +144,7 @@ class Connection(asyncio.Protocol):
         self._keeper = keeper
         self.outgoing = outgoing
         self.number = number
-        self._framing = WebSocketFraming() if transport in ("WS", "WSS") else _Plain()
+        self._framing = WebSocketFraming(keeper.origins) if transport in ("WS", "WSS") else _Plain()
         self._tls = None if context is None else TlsChannel(context, name=name if outgoing else None)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -330,7 +334,8 @@ class Connection(asyncio.Protocol):
             self._pinged = False
         self._write(self._framing.owed())
         if self._framing.problem:
-            user.stream_refused(self.flow, NO_WEBSOCKET, self._framing.problem)
+            cause = FOREIGN_PAGE if self._framing.foreign else NO_WEBSOCKET
+            user.stream_refused(self.flow, cause, self._framing.problem)
         if self._framing.ended:
             self.close()
 

@@ -37,7 +37,7 @@ WEBSOCKET: Final = frozenset(("WS", "WSS"))
 
 class Streams:
     """`certificates`: None where nothing listens with TLS; `proxies`: whose word is believed on for whom they
-    open WebSockets."""
+    open WebSockets; `origins`: of web pages that may open them."""
 
     def __init__(
         self,
@@ -45,9 +45,11 @@ class Streams:
         limits: StreamLimits,
         certificates: Certificates | None = None,
         proxies: Sequence[Network] = (),
+        origins: Sequence[str] = (),
     ) -> None:
         self.user = user
         self.limits = limits
+        self.origins = tuple(origins)
         self._certificates = certificates
         self._proxies = NetworkTable((proxy, 1) for proxy in proxies)
         self._servers: list[asyncio.Server] = []

@@ -6,16 +6,18 @@ One WebSocket message is one SIP message, so its end needs no Content-Length.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import Final
 
+from websockets.exceptions import InvalidOrigin
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
+from voice.edge.settings import ANY_ORIGIN
 from voice.sip.framing import PING, Ping
 from voice.sip.message import MAX_MESSAGE_BYTES
 
@@ -47,9 +49,13 @@ _log.setLevel(logging.WARNING)
 class WebSocketFraming:
     """What comes by one WebSocket connection, cut into SIP messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, origins: Sequence[str]) -> None:
+        """`origins`: of the web pages that may connect; what is no browser names none, and may."""
         self._protocol = ServerProtocol(
-            subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=MAX_MESSAGE_BYTES, logger=_log
+            origins=None if ANY_ORIGIN in origins else [None, *map(Origin, origins)],
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            max_size=MAX_MESSAGE_BYTES,
+            logger=_log,
         )
         self._message = bytearray()
         self.forwarded: str | None = None
@@ -70,6 +76,11 @@ class WebSocketFraming:
         """What the peer did against the protocol, after which nothing more is read; empty: nothing."""
         fault = self._protocol.handshake_exc or self._protocol.parser_exc
         return "" if fault is None else str(fault)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the problem is the web page that connects."""
+        return isinstance(self._protocol.handshake_exc, InvalidOrigin)
 
     def feed(self, data: bytes) -> Iterator[bytes | Ping | Alive | Piece]:
         """The messages and keepalives that are now whole, and a word of everything else.
