@@ -258,6 +258,17 @@ async def test_a_process_that_is_killed_gives_its_places_back(path: Path) -> Non
     file.close()
 
 
+async def test_who_comes_after_a_killed_process_has_nothing_of_it(path: Path) -> None:
+    file = LedgerFile(path, NOW)
+    async with holder(path, signal.SIGKILL) as process:
+        await process.wait()
+    next_one = LedgerFile(path, NOW)
+    assert row_of(next_one).places == 0
+    assert file.tidy() == []
+    next_one.close()
+    file.close()
+
+
 async def test_a_process_that_is_stopped_in_a_decision_keeps_nobody(path: Path) -> None:
     file = LedgerFile(path, NOW)
     async with holder(path, signal.SIGSTOP) as process:

@@ -110,6 +110,11 @@ async def test_places_on_one_machine_are_taken_on_the_others(machines: list[Mach
     one.ends()
     await look(*machines)
     assert two.begins() == ""
+    for machine in machines:
+        while machine.limits.calls:
+            machine.ends()
+    await look(*machines)
+    assert [one.begins() for _ in range(5)] == ["", "", "", "", "account-concurrent-calls"]
 
 
 async def test_between_two_looks_every_machine_may_fill_what_is_free(machines: list[Machine]) -> None:
@@ -140,6 +145,9 @@ async def test_a_machine_that_is_gone_is_believed_for_a_while_and_its_minutes_fo
     with two.file.ledger.lock:
         row = next(row for _, row in two.file.ledger.rows())
     assert row.used(two.now, int(two.now // 86_400)).seconds == 240
+    await look(two, seconds=86_400)
+    with two.file.ledger.lock:
+        assert row.used(two.now, int(two.now // 86_400)).seconds == 0
 
 
 async def test_a_machine_that_is_alone_says_nothing_of_its_calls(machines: list[Machine]) -> None:
@@ -203,11 +211,13 @@ async def test_calls_beyond_their_day_are_ended_by_the_edge_or_their_process(mac
 # -- who was called before -------------------------------------------------------------------------
 
 
-async def called(database: Database, number: str, at: float) -> None:
+async def called(database: Database, number: str, at: float, simulated: int | None = None) -> None:
     """A call on record."""
     call, leg = str(uuid.uuid4()), str(uuid.uuid4())
     async with database.writing() as connection:
-        await connection.execute(insert(calls).values(id=call, account_id=ACCOUNT, started_at=at))
+        await connection.execute(
+            insert(calls).values(id=call, account_id=ACCOUNT, started_at=at, simulated=simulated)
+        )
         await connection.execute(
             insert(legs).values(id=leg, call_id=call, direction=Direction.OUTGOING, destination=number)
         )
@@ -219,13 +229,15 @@ async def test_whom_an_account_called_before_it_had_the_limit_is_not_new(
     machine = Machine(tmp_path / "one", database, directory(account=an_account()))
     await called(database, "+31201111111", machine.now - 1_000)
     await called(database, "+31201111112", machine.now - 100 * 86_400)
+    await called(database, "+31201111115", machine.now - 1_000, simulated=1)
     await look(machine)
     machine.config = directory(account=an_account(limits=NEW_ONES))
     await look(machine)
     assert machine.begins("+31201111111") == ""
     assert machine.begins("+31201111113") == ""
-    # Too long ago.
+    # Too long ago, and not in earnest.
     assert machine.begins("+31201111112") == "account-new-destinations"
+    assert machine.begins("+31201111115") == "account-new-destinations"
     await called(database, "+31201111114", machine.now)
     await look(machine, seconds=1)
     assert machine.begins("+31201111114") == ""
