@@ -123,8 +123,8 @@ def test_what_is_registered_can_be_named() -> None:
         carrier(register_user="31201234567", register_domain="ims.example", register_seconds=60)
     )
     request = asks(agent)
-    assert request.to.uri == "sip:31201234567@ims.example"
-    assert request.uri == f"sip:{CARRIER}"
+    assert request.to.uri == request.from_.uri == "sip:31201234567@ims.example"
+    assert request.uri == "sip:ims.example", "the domain is named, and the gateway's host asked"
     assert request.headers.get("Expires") == "60"
 
 

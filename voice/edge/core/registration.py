@@ -87,9 +87,12 @@ class Registration:
         self._errand: Errand | None = None
         options = gateway.options
         user = options.register_user or gateway.username or ""
-        domain = options.register_domain or gateway_uri(gateway).host
+        domain = options.register_domain
+        shown = None if domain is None else f"[{domain}]" if ":" in domain else domain
         self._user = escape_user(user)
-        self._record = f"sip:{self._user}@{domain}"
+        self._record = f"sip:{self._user}@{shown or gateway_uri(gateway).host}"
+        self._registrar = str(gateway_uri(gateway)) if shown is None else f"sip:{shown}"
+        """The domain whose location service is meant, wherever the request goes (section 10.2)."""
         self._mark = kernel.gateway_sources.mark_for(gateway.id)
 
     @property
@@ -160,7 +163,7 @@ class Registration:
             ("Contact", f"<{contact}>;expires={seconds}"),
             ("Expires", str(seconds)),
         )
-        return Request("REGISTER", str(gateway_uri(self._gateway)), Headers(fields))
+        return Request("REGISTER", self._registrar, Headers(fields))
 
     def _answered(self, outcome: Outcome, now: float) -> None:
         self._errand = None
