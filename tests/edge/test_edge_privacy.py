@@ -151,10 +151,11 @@ def test_the_trusted_realm_sees_the_traces_of_a_caller() -> None:
     assert TRACES[0] in [*arrived.headers]
 
 
-def test_what_the_caller_answers_to_the_callee_names_nobody_either() -> None:
+@pytest.mark.parametrize("privacy", ["user", "header", "id"])
+def test_what_the_caller_answers_to_the_callee_names_nobody_either(privacy: str) -> None:
     world = world_of(PLAIN)
     pbx, carrier = world.agent(PBX), world.agent(CARRIER)
-    pbx.send(pbx.invite(NUMBER, ("Privacy", "user")))
+    pbx.send(pbx.invite(NUMBER, ("Privacy", privacy)))
     pbx.gets_response(100)
     arrived = carrier.gets_request("INVITE")
     callee = Dialog.of_callee(carrier, arrived, carrier.answer(arrived, 200, body=SDP))
@@ -185,9 +186,12 @@ def test_nothing_beside_an_anonymous_from_names_the_caller(wish: tuple[str, str]
     from_ = f'"Robertina" <sip:{OWN}@x>;tag=x' if wishes else "<sip:anonymous@anonymous.invalid>;tag=x"
     world = world_of(PLAIN)
     pbx, carrier = world.agent(PBX), world.agent(CARRIER)
-    pbx.send(pbx.invite(NUMBER, *wishes, *NAMING, from_=from_))
+    invite = pbx.invite(NUMBER, *wishes, *NAMING, from_=from_)
+    invite.body = SDP.replace(b"o=-", b"o=robertina")
+    pbx.send(invite)
     pbx.gets_response(100)
     arrived = carrier.gets_request("INVITE")
+    assert b"o=- 1 1 IN IP4" in arrived.body
     carrier.answer(arrived, 200, ("Record-Route", arrived.headers.get("Record-Route") or ""), body=SDP)
     caller = Dialog.of_caller(pbx, pbx.gets_response(200))
     caller.send("BYE", *NAMING)

@@ -214,7 +214,7 @@ class Passage:
             headers.add(name, value)
         self.exchange = exchange(original, self.sides, from_caller=crossing.from_caller)
         body = original.body if self.exchange is None else self.exchange.body
-        if self._hides_caller:
+        if self.guise.nameless and crossing.from_caller:
             body = nameless(body)
         return Request(crossing.method, uri, headers, body), branch
 
@@ -245,7 +245,7 @@ class Passage:
             changes["record-route"] = self._upstream_record_route(response, now)
         rewritten = headers.rewritten([*(("via", via) for via in crossing.vias), *added], changes)
         body = response.body if self.exchange is None else self.exchange.backward(response)
-        if self.guise.masked and not crossing.from_caller:
+        if self.guise.nameless and not crossing.from_caller:
             body = nameless(body)
         return Response(response.status, response.reason, rewritten, body)
 

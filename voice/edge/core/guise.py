@@ -108,6 +108,11 @@ class Guise(NamedTuple):
         return self.call_id is not None
 
     @property
+    def nameless(self) -> bool:
+        """Whether the caller's session descriptions name nobody on the callee's side."""
+        return self.masked or (self.privacy.hides_caller and not self.callee_trusted)
+
+    @property
     def renames(self) -> bool:
         """Whether the two sides know the call by different Call-IDs."""
         return bool(self.call_id)
