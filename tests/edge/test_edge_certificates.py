@@ -128,6 +128,8 @@ def hello(name: bytes) -> bytes:
 )
 def test_a_wildcard_is_one_label_of_somebodys_own(names: tuple[str, ...], host: str, fits: bool) -> None:
     assert Identities(dns=names).fit(host) is fits
+    assert Identities(sip=names).fit(host) is fits
+    assert not Identities(sip=("other.example",), dns=names).fit(host), "its SIP URIs alone count"
 
 
 async def test_a_gateway_whose_names_cannot_be_read_gets_no_call(authority: Authority) -> None:
