@@ -36,7 +36,7 @@ def report(world: World, name: str = "eu2") -> PopReport:
 
 
 def rounds(world: World, other: Agent, answers: str) -> list[PopState]:
-    """One OPTIONS for each letter: y is answered, n is not, x is answered 503; the state after each."""
+    """One OPTIONS for each letter: y is answered, n is not, x answered 503, f 404; the state after each."""
     states = []
     for letter in answers:
         other.inbox.clear()
@@ -47,7 +47,7 @@ def rounds(world: World, other: Agent, answers: str) -> list[PopState]:
             assert waited < 1.5 * SECOND, "there is an OPTIONS every second, a tenth more or less"
         asked = other.gets_request("OPTIONS")
         if letter != "n":
-            other.answer(asked, 200 if letter == "y" else 503)
+            other.answer(asked, {"y": 200, "x": 503, "f": 404}[letter])
         else:
             world.wait(1.05 * SECOND)
         states.append(report(world).state)
@@ -91,6 +91,11 @@ def test_it_is_up_after_three_answers_in_a_row(world: World, other: Agent) -> No
 def test_one_that_is_being_stopped_is_down_though_it_answers(world: World, other: Agent) -> None:
     assert rounds(world, other, "yxx")[-1] is PopState.DOWN
     assert report(world).why == "503 to OPTIONS"
+
+
+def test_somebody_else_at_its_address_is_no_pop(world: World, other: Agent) -> None:
+    assert rounds(world, other, "yff")[-1] is PopState.DOWN
+    assert report(world).why == "404 to OPTIONS"
 
 
 def test_lost_packets_are_made_good_within_a_round(world: World, other: Agent) -> None:

@@ -259,7 +259,8 @@ class Liveness:
             peer.client = None
             if response is None:
                 self._missed(peer, why, later)
-            elif response.status >= 500:
+            elif response.status >= 300:
+                # An edge of ours says 200, or 503: anything else is somebody else, or this edge itself.
                 self._missed(peer, f"{response.status} to OPTIONS", later)
             else:
                 peer.round_trip = later - now
