@@ -105,3 +105,9 @@ async def test_each_gateway_says_how_the_nodes_find_it(api: World) -> None:
     assert viewed["states"] == shown["states"]
     changed = (await api.ask("PUT", "/sip/gateways/c", {"port": 5080}, key="operator")).json
     assert changed["states"] == shown["states"]
+
+
+async def test_a_prefix_has_one_price(api: World) -> None:
+    rates = {"31": "0.01", "+31": "0.02"}
+    found = problems(await api.ask("POST", "/sip/gateways", {**NEW, "rates": rates}, key="operator"))
+    assert set(found) == {"rates/+31"}

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from sip_config import bounds, words
 from sip_config.declared_options import MOST_FAILOVERS
-from sip_config.faults import Unfit
+from sip_config.faults import Unfit, quoted
 from sip_config.gateway_options import CallerIdFormat, GatewayOptions, HeaderRules
 from sip_config.header_fields import MOST_RULES, header_field, header_name
 from sip_config.rate_table import MOST_RATES, NO_RATES, RateTable, price_of
@@ -172,9 +172,13 @@ def _rates(value: object) -> RateTable:
     if len(value) > MOST_RATES:
         raise Misfit(f"There are {len(value)} rates; give at most {MOST_RATES}.")
     prices: dict[str, int] = {}
-    for prefix, price in value.items():
+    for written, price in value.items():
         try:
-            prices[words.prefix(prefix) if prefix else ""] = price_of(str(price))
+            prefix = words.prefix(written) if written else ""
+            millionths = price_of(str(price))
         except Unfit as fault:
-            raise Misfit(str(fault), f"/{prefix}") from None
+            raise Misfit(str(fault), f"/{written}") from None
+        if prefix in prices:
+            raise Misfit(f"Prefix {quoted(prefix)} has a price already.", f"/{written}")
+        prices[prefix] = millionths
     return RateTable(prices=prices)
