@@ -13,8 +13,8 @@ import pytest
 
 from tests.e2e.conftest import MakePlatform
 from tests.e2e.flows import flow, hangup, pause, say
-from tests.e2e.node import NUMBER, account, free_port, gateway
-from tests.kamailio import DOMAIN, HOST, PASSWORD, USER
+from tests.e2e.node import NUMBER, account, gateway
+from tests.kamailio import DOMAIN, HOST, PASSWORD, USER, free_port
 from tests.kamailio import registrar as kamailio
 from tests.notes import PATIENCE_SECONDS
 from tests.phone import phone

@@ -11,12 +11,11 @@ import pytest
 from sip_config.directory import Directory
 from sip_config.gateway_options import GatewayOptions
 from sip_config.model import Number, Transport
-from tests.e2e.node import free_port
 from tests.edge.authority import Authority
 from tests.edge.sockets import PATIENCE_SECONDS, received, running, settings, udp_socket
 from tests.edge.test_gateways_on_sockets import standing, until
 from tests.edge.world import ACCOUNT, FLOW, SDP, directory, gateway
-from tests.kamailio import DOMAIN, HOST, PASSWORD, USER, registrar
+from tests.kamailio import DOMAIN, HOST, PASSWORD, USER, free_port, registrar
 from voice.edge.core.registration import Standing
 from voice.records import CallStarted, Event
 
