@@ -18,7 +18,7 @@ from bench.sip_messages import BYE, INVITE, OK
 from tests.edge.sockets import Records
 from tests.gauntlet.ground import Ground, ground
 from voice.gauntlet.aim import Aim
-from voice.gauntlet.attack import Failed
+from voice.gauntlet.attack import Failed, Full, told
 from voice.gauntlet.call import good_call, prepared
 from voice.gauntlet.field import Field
 from voice.gauntlet.torture import torture_messages
@@ -151,7 +151,7 @@ async def _fresh(ground_: Field, wire: Wire) -> bytes:
     """A request that would be let in if it were not changed."""
     try:
         return (await prepared(ground_, wire)).to_bytes()
-    except Failed:
+    except (Failed, Full):
         return wire_request(ground_, wire)
 
 
@@ -177,8 +177,8 @@ async def _call_every_second(aim: Aim, records: Records, tally: _Tally) -> None:
             began = time.monotonic()
             try:
                 took = await good_call(good, wire)
-            except Failed as fault:
-                tally.found.append(f"a good call failed: {fault.came}, {fault}")
+            except (Failed, Full) as fault:
+                tally.found.append(f"a good call failed: {told(fault)}")
             else:
                 tally.calls.append(took)
                 if took > _GOOD_IN_TIME:

@@ -33,6 +33,11 @@ class Full(Skipped):
     """A good caller finds the server full or the number busy: of the attack it says nothing either way."""
 
 
+def told(fault: Failed | Skipped | OSError) -> str:
+    """What kept a good caller from being served, in one phrase."""
+    return f"{fault} ({fault.came})" if isinstance(fault, Failed) else str(fault) or "no end"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
     """One attack.  `run` returns what came when the server stood it, and raises when not."""

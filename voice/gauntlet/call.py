@@ -20,7 +20,7 @@ from voice.sip.message import Request, Response, parse_message
 
 ANSWER_SECONDS: Final = 10.0
 """A call that rings longer is cancelled, and that is good enough."""
-_RINGS_SECONDS: Final = 1.0
+_RINGS_SECONDS: Final = 0.5
 """A good call need not be answered; it rings so long."""
 _NO_ROOM: Final = (486, 503)
 _TRIES: Final = 3

@@ -24,7 +24,7 @@ from voice.gauntlet import (
     vectors,
 )
 from voice.gauntlet.aim import Aim, BadAim, check
-from voice.gauntlet.attack import Attack, Failed, Full, Result, Skipped, Verdict
+from voice.gauntlet.attack import Attack, Failed, Full, Result, Skipped, Verdict, told
 from voice.gauntlet.call import good_call
 from voice.gauntlet.field import Field
 from voice.gauntlet.good_caller import CALL_EVERY, GoodCaller
@@ -87,7 +87,7 @@ async def _serves(aim: Aim) -> None:
         await alive(aim)
     except (Failed, Skipped, OSError) as fault:
         raise BadAim(
-            f"{aim.server} does not serve its good caller even before an attack: {_told(fault)}. "
+            f"{aim.server} does not serve its good caller even before an attack: {told(fault)}. "
             "Correct the target, the domain, the number or the login."
         ) from None
 
@@ -170,12 +170,8 @@ async def _fault_of(when: str, served: Awaitable[None]) -> list[str]:
         # During an attack it may be the attack itself that takes the room; when it is over it may not.
         return [] if when == "meanwhile" else [f"{when}: {full}"]
     except (Failed, Skipped, OSError) as fault:
-        return [f"{when}: {_told(fault)}"]
+        return [f"{when}: {told(fault)}"]
     return []
-
-
-def _told(fault: Failed | Skipped | OSError) -> str:
-    return f"{fault} ({fault.came})" if isinstance(fault, Failed) else str(fault) or "no end"
 
 
 async def _is_heard(aim: Aim, source: str | None) -> None:
