@@ -345,6 +345,19 @@ def test_where_calls_were_diverted_is_told_in_the_trusted_realm() -> None:
     assert not {"Diversion", "History-Info"} & {name for name, _ in arrived.headers}
 
 
+@pytest.mark.parametrize("carrier", [PLAIN, TRUSTED], ids=["plain", "trusted"])
+def test_a_customer_says_nothing_in_the_name_of_a_network(carrier: Gateway) -> None:
+    """Least of all who is to pay."""
+    claims = (
+        ("P-Charge-Info", f"<sip:{STRANGER}@x>"),
+        ("P-Charging-Vector", "icid-value=1"),
+        ("P-Served-User", f"<sip:{STRANGER}@x>"),
+        ("P-Asserted-Service", "urn:urn-7:3gpp-service.ims.icsi.mmtel"),
+    )
+    arrived = sent(*claims, carrier=carrier)
+    assert not dict(claims).keys() & {name for name, _ in arrived.headers}
+
+
 def test_the_callee_is_known_to_the_realm_only() -> None:
     """A trusted carrier says who answered; the customer outside is not told, nor is a plain one believed."""
     told = ("P-Asserted-Identity", "<tel:+31207777777>")

@@ -207,7 +207,7 @@ def dressed(
         known, sender, receiver = Privacy.NOTHING, guise.callee_trusted, guise.caller_trusted
     believed = from_inside or sender
     told = to_inside or receiver
-    changes = _SAID_HERE.copy()
+    changes = _SAID_HERE.copy() if believed else _UNBELIEVED.copy()
     added: list[tuple[str, str]] = []
     privacy = known
     if "privacy" in headers:
@@ -236,20 +236,20 @@ def dressed(
 
 _SAID_HERE: Final[Changes] = {"p-preferred-identity": None, "remote-party-id": None, "proxy-require": None}
 """Said to the edge alone: a claim, and that Privacy be honoured."""
-_OUTSIDE: Final[Changes] = dict.fromkeys(
+_OF_NETWORKS: Final[Changes] = dict.fromkeys(
     (
-        "privacy",
-        "diversion",
-        "history-info",
-        # Of the caller's own network, for networks that trust it (RFC 7315, RFC 5502, RFC 6050).
+        # What one network says to others that trust it (RFC 7315, RFC 5502, RFC 6050, RFC 8496).
         "p-access-network-info",
         "p-asserted-service",
+        "p-charge-info",
         "p-charging-function-addresses",
         "p-charging-vector",
         "p-served-user",
         "p-visited-network-id",
     )
 )
+_UNBELIEVED: Final[Changes] = {**_SAID_HERE, **_OF_NETWORKS}
+_OUTSIDE: Final[Changes] = {**dict.fromkeys(("privacy", "diversion", "history-info")), **_OF_NETWORKS}
 """What nobody outside the trusted realm is told of any call."""
 _NAMING: Final[Changes] = dict.fromkeys(
     ("identity", "identity-info", "reply-to", "referred-by", "call-info", "organization")
