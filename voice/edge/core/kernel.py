@@ -108,26 +108,23 @@ class Kernel:
         return host in self.pop_hosts
 
     def enforced_bans(self, now: float) -> tuple[Ban, ...]:
-        """Bans that keep out whole addresses or networks, so that a firewall may do it."""
-        bans = self.bans
-        return tuple(
-            ban
-            for ban in bans.in_force(now)
-            if ban.by_operator
-            or not (
-                self._spares_within(ban.address) or (not ban.proven and bans.is_trusted(ban.address, now))
-            )
-        )
+        """Bans that keep out whole addresses or networks, so that a firewall may do it.
 
-    def _spares_within(self, key: str) -> bool:
-        if any(ban_key(host) == key for host in self.pop_hosts):
-            return True
-        if self.settings.bans.include_named:
-            return False
-        if "/" not in key:
-            return self.is_named(key)
-        network = IPv6Network(key)
-        return self.directory().names_within(network) or self.gateway_sources.knows_within(network)
+        There may be tens of thousands, and the edge waits meanwhile.
+        """
+        directory, knows = self.directory(), self.gateway_sources.knows
+        pops = {ban_key(host) for host in self.pop_hosts}
+        spares_named = not self.settings.bans.include_named
+
+        def spared(key: str) -> bool:
+            if key in pops or not spares_named:
+                return key in pops
+            if "/" not in key:
+                return directory.names(key) or knows(key)
+            network = IPv6Network(key)
+            return directory.names_within(network) or self.gateway_sources.knows_within(network)
+
+        return tuple(ban for ban in self.bans.in_force(now) if ban.by_operator or not spared(ban.address))
 
     def is_known(self, host: str, now: float) -> bool:
         """Whether a source is spared what strangers meet: it is named, or proved a password lately."""
