@@ -128,7 +128,7 @@ class DomainVerdict:
     verdict: str
     entry: str
     remedy: str
-    """What to change; empty when the address is let in."""
+    """What to change; empty when the address alone is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,4 +179,5 @@ def _judged(directory: Directory, domain: Domain, address: str) -> DomainVerdict
     else:
         names = ", ".join(acl.name for acl in judgement.acls)
         verdict, entry = "digest needed", f"access control list {names}"
+        remedy = "Enter the user name and password of a SIP account of the list in the PBX."
     return DomainVerdict(domain=domain.label, verdict=verdict, entry=entry, remedy=remedy)

@@ -281,6 +281,38 @@ def _() -> tuple[World, Agent]:
     return asked(world, pbx, request)
 
 
+@scene("no-credentials", Gate.DIGEST, 407, "enter the user name and password")
+def _() -> tuple[World, Agent]:
+    world, pbx = trunk(users={"pbx": "secret"})
+    pbx.send(pbx.invite())
+    world.wait(11)
+    return world, pbx
+
+
+@scene("stale", Gate.DIGEST, 407, "answer the new challenge")
+def _() -> tuple[World, Agent]:
+    world, pbx = trunk(users={"pbx": "secret"})
+    request = challenged(pbx, pbx.invite(), "pbx", "secret")
+    world.wait(400)
+    world.records.clear()
+    asked(world, pbx, request)
+    world.wait(11)
+    return world, pbx
+
+
+@scene("replay", Gate.DIGEST, 407, "count up")
+def _() -> tuple[World, Agent]:
+    world, pbx = trunk(users={"pbx": "secret"}, callflow_id="flow", callflows=[FLOW])
+    request = challenged(pbx, pbx.invite(), "pbx", "secret")
+    pbx.send(request)
+    stolen = request.copy()
+    stolen.headers.set("Call-ID", "stolen")
+    stolen.headers.set("Via", f"SIP/2.0/UDP {PBX}:5060;branch=z9hG4bKstolen")
+    asked(world, pbx, stolen)
+    world.wait(11)
+    return world, pbx
+
+
 # -- who calls ---------------------------------------------------------------------------------------
 
 
@@ -454,8 +486,7 @@ def is_cause(node: ast.AST) -> TypeGuard[ast.keyword | ast.Assign]:
     return bool({"cause", "_PARSE_CAUSES"} & set(names))
 
 
-NO_REFUSALS = {"ok", "no-credentials", "stale", "replay"}
-"""Outcomes that are let in or challenged again."""
+NO_REFUSALS = {"ok"}
 
 
 def constants(value: ast.expr) -> set[str]:

@@ -18,16 +18,18 @@ from voice.sip.digest import answer
 from voice.sip.headers import Headers
 from voice.sip.message import Request, Response, parse_message
 
-RATE = 2_000
-"""Bogus datagrams a second.  `bench.flood` sends 10,000, which a machine with other tests may not take."""
-LONGEST_SECONDS = 60.0
+RATE = 500
+"""Bogus datagrams a second, which the edge has time for also on a machine that runs other tests;
+`bench.flood` sends 10,000."""
+LONGEST_SECONDS = 120.0
 """Of the flood, which is ended as soon as the test is done."""
-LOGINS = 10
+LOGINS = 5
 LEFT_ASIDE = "edge-overloaded"
 """What may happen to anybody for a moment on a busy machine, until he sends again."""
 DOMAIN = "acme.sip.example.com"
 T1_SECONDS = 0.5
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
+T2_SECONDS = 4.0
 
 
 class Pbx:
@@ -69,21 +71,27 @@ class Pbx:
                             if found.status >= 200 and found.call_id == request.call_id:
                                 return found
                 except TimeoutError:
-                    wait *= 2
+                    wait = min(2 * wait, T2_SECONDS)
 
     async def log_in(self) -> int:
         """The status after the digest."""
-        challenge = await self.ask(self.invite())
-        assert challenge.status == 407
-        given = answer(
-            challenge,
-            method="INVITE",
-            uri=f"sip:{NUMBER}@{DOMAIN}",
-            username="pbx",
-            password="secret",
-            cnonce=f"c{self._sent}",
-        )
-        return (await self.ask(self.invite((given.header, given.value)))).status
+        response = await self.ask(self.invite())
+        assert response.status == 407
+        while response.status == 407:
+            given = answer(
+                response,
+                method="INVITE",
+                uri=f"sip:{NUMBER}@{DOMAIN}",
+                username="pbx",
+                password="secret",
+                cnonce=f"c{self._sent}",
+            )
+            # Once more if the answer was slow: what is sent again then comes too late for its nonce.
+            response = await self.ask(self.invite((given.header, given.value)))
+            assert response.status != 407 or "stale=true" in (
+                response.headers.get("Proxy-Authenticate") or ""
+            )
+        return response.status
 
 
 @asynccontextmanager
@@ -95,7 +103,7 @@ async def flooding(edge: Edge, kind: str) -> AsyncIterator[asyncio.subprocess.Pr
     )
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while edge.snapshot().messages_received < RATE / 4:
+            while edge.snapshot().messages_received < RATE:
                 await asyncio.sleep(0.02)
         yield flood
     finally:

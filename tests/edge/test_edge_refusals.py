@@ -26,6 +26,7 @@ from tests.edge.world import (
     gateway,
     with_credentials,
 )
+from voice.edge.core.unanswered import MOST_WAITING
 from voice.explain import gates_of_refusal
 from voice.pool.orders import DialPlan, Hunting
 from voice.records import Gate, Refusal
@@ -138,6 +139,66 @@ def test_a_cancel_of_no_call_is_on_record() -> None:
     (refusal,) = world.said(Refusal)
     assert (refusal.cause, refusal.gate, refusal.sip_status) == ("cancel-without-call", "request", 481)
     assert (refusal.sip_call_id, refusal.method) == (cancel.call_id, "CANCEL")
+
+
+def test_a_call_that_is_given_up_when_it_is_challenged_is_on_record() -> None:
+    world, pbx, _ = trunk(users=USERS)
+    invite = pbx.invite()
+    for _ in range(3):
+        pbx.send(invite)
+        pbx.gets_response(407)
+        world.wait(5)
+    assert world.said(Refusal) == []
+    world.wait(6)
+    (refusal,) = world.said(Refusal)
+    assert (refusal.cause, refusal.sip_call_id, refusal.count) == ("no-credentials", invite.call_id, 1)
+    assert "enter the user name and password" in refusal.remedy
+    assert (refusal.domain, refusal.account_id) == ("acme", ACCOUNT)
+
+
+def test_a_challenge_that_is_answered_is_none() -> None:
+    world, pbx, carrier = trunk(users=USERS)
+    for _ in range(3):
+        invite = pbx.invite()
+        pbx.send(invite)
+        challenge = pbx.gets_response(407)
+        pbx.send(with_credentials(invite, challenge, "pbx", "secret"))
+        pbx.gets_response(100)
+        carrier.gets_request("INVITE")
+    logs_in_as(pbx, "pbx", "mistyped")
+    world.wait(60)
+    assert causes(world) == ["wrong-password"]
+
+
+def test_what_is_sent_again_after_its_refusal_is_no_replay() -> None:
+    world, pbx, _ = trunk(users=USERS)
+    invite = pbx.invite("+4912345678")
+    pbx.send(invite)
+    answered = with_credentials(invite, pbx.gets_response(407), "pbx", "secret")
+    world.config = directory(gateways=[gateway(prefixes=("31",))], users=USERS)
+    pbx.send(answered)
+    pbx.gets_response(404)
+    pbx.send(answered)
+    assert "stale=true" in (pbx.gets_response(407).headers.get("Proxy-Authenticate") or "")
+    world.wait(60)
+    assert causes(world) == ["no-gateway"]
+
+
+def test_challenges_of_strangers_take_bounded_memory_and_no_customers_place() -> None:
+    world, _, _ = trunk(networks=(), users=USERS)
+    customer = world.agent("66.1.1.1")
+    for number in range(6_000):
+        stranger = world.agent(f"77.3.{number >> 8}.{number & 255}")
+        world.proxy.receive(stranger.invite().to_bytes(), stranger.flow, world.now)
+    logs_in_as(customer, "pbx", "mistyped")
+    world.proxy.kernel.bans.logged_in(customer.host, world.now)
+    lost = customer.invite()
+    customer.send(lost)
+    world.wait(20)
+    given_up = [refusal for refusal in world.said(Refusal) if refusal.cause == "no-credentials"]
+    assert sum(refusal.count for refusal in given_up) == MOST_WAITING
+    assert lost.call_id in [refusal.sip_call_id for refusal in given_up]
+    assert len(given_up) < 3_000
 
 
 METHODS = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "SUBSCRIBE", "PRACK", "FROBNICATE"]

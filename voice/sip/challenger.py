@@ -138,7 +138,9 @@ class Challenger:
             credentials = self._ours(request.headers.lines(header), algorithms, now)
         except SipParseError as error:
             return Verdict(
-                outcome=Outcome.MALFORMED_DIGEST, remedy=f"{header} cannot be read: {error.problem}."
+                outcome=Outcome.MALFORMED_DIGEST,
+                remedy=f"{header} cannot be read: {printable(error.problem)}. Let the PBX answer as RFC 7616 "
+                "section 3.4 has it; a newer version of its software may.",
             )
         if credentials is None:
             return Verdict(

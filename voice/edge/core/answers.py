@@ -96,33 +96,31 @@ class Answers:
     def record(self, request: Request | None, source: Flow, verdict: Verdict, now: float) -> None:
         refusals = self._kernel.refusals
         source = self._caller or source
-        sip_call_id = _short(request.headers.get("Call-ID") or "") if request else ""
-        wanted = sip_call_id if request and request.method == "INVITE" else ""
-        if refusals.again(source.host, verdict.cause, verdict.rule, wanted):
-            return
+        call_id = _call_id(request) if request and request.method == "INVITE" else ""
+        if not refusals.again(source.host, verdict.cause, verdict.rule, call_id):
+            refusals.write(self.refusal(request, source, verdict, now), source.host, now)
+
+    def refusal(self, request: Request | None, source: Flow, verdict: Verdict, now: float) -> Refusal:
+        """What a verdict leaves on record."""
         admitted = verdict.admitted
         delivered = verdict.account_id is not None and verdict.domain is None
         credential = admitted.credential if admitted else None
-        refusals.write(
-            Refusal(
-                at=now,
-                gate=verdict.gate,
-                cause=verdict.cause,
-                rule=verdict.rule,
-                remedy=verdict.remedy,
-                sip_status=verdict.status,
-                source_address=f"{source.host}:{source.port}",
-                method=_short(request.method) if request else "",
-                request_uri=_short(unmarked(request.uri)) if request else "",
-                from_uri=from_on_record(request, delivered=delivered) if request else "",
-                sip_call_id=sip_call_id,
-                account_id=verdict.account_id,
-                domain=verdict.domain,
-                acl=admitted.acl.name if admitted else None,
-                sip_account=credential.sip_account.username if credential else None,
-            ),
-            source.host,
-            now,
+        return Refusal(
+            at=now,
+            gate=verdict.gate,
+            cause=verdict.cause,
+            rule=verdict.rule,
+            remedy=verdict.remedy,
+            sip_status=verdict.status,
+            source_address=f"{source.host}:{source.port}",
+            method=_short(request.method) if request else "",
+            request_uri=_short(unmarked(request.uri)) if request else "",
+            from_uri=from_on_record(request, delivered=delivered) if request else "",
+            sip_call_id=_call_id(request) if request else "",
+            account_id=verdict.account_id,
+            domain=verdict.domain,
+            acl=admitted.acl.name if admitted else None,
+            sip_account=credential.sip_account.username if credential else None,
         )
 
     def tag(self, request: Request) -> str:
@@ -140,6 +138,10 @@ def reply_flow(request: Request, source: Flow) -> Flow:
     via = request.via
     port = source.port if via.wants_rport else via.port or 5060
     return source if port == source.port else Flow("UDP", source.local, source.host, port)
+
+
+def _call_id(request: Request) -> str:
+    return _short(request.headers.get("Call-ID") or "")
 
 
 def _short(text: str) -> str:

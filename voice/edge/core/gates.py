@@ -2,9 +2,10 @@
 limits, route.
 
 Bans and the source come before (`voice.edge.core.sources`), then the parser.  The first gate that
-refuses answers and leaves the record; a challenge is not a refusal.  Between digest and limits stands the
-choice of the POP (`voice.edge.core.pop_relay`): who a caller is, is asked where the call came in; limits
-count and routes are found where it is handled.
+refuses answers and leaves the record; a challenge is a refusal once it has not been answered
+(`voice.edge.core.unanswered`).  Between digest and limits stands the choice of the POP
+(`voice.edge.core.pop_relay`): who a caller is, is asked where the call came in; limits count and routes are
+found where it is handled.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from voice.edge.core.live_calls import LiveCall, subjects_of
 from voice.edge.core.media_gate import MediaRefused, refusal, taking, without_gateway
 from voice.edge.core.pace import Pace
 from voice.edge.core.relay_token import NotRelayed, RelayToken
+from voice.edge.core.unanswered import Unanswered
 from voice.records import Gate
 from voice.sip.challenger import Challenger, Outcome
 from voice.sip.flow import Flow
@@ -104,6 +106,7 @@ class Gates:
         self._challenger = Challenger(
             realm=settings.base_domain, secret=settings.digest_secret, salt=os.urandom(4)
         )
+        self._unanswered = Unanswered(kernel)
         rules = settings.bans
         self._pace = Pace(
             rate=rules.domain_requests_per_second, burst=rules.domain_request_burst, most=_MOST_DOMAINS
@@ -309,11 +312,13 @@ class Gates:
             return [candidate.ha1(algorithm) for candidate in candidates]
 
         host = source.host
+        self._unanswered.came_back(host, request.call_id)
         verdict = self._challenger.verify(request, lookup, algorithms=needed.algorithms, now=now, source=host)
         proven = verdict.source_proven or source.transport != "UDP"
         if verdict.ok and verdict.match is not None:
             if proven:
                 self._kernel.bans.logged_in(host, now)
+            self._unanswered.let_in(host, request.call_id)
             return needed.admit(candidates[verdict.match])
         challenges = tuple(
             ("Proxy-Authenticate", challenge)
@@ -321,14 +326,21 @@ class Gates:
                 needed.algorithms, now, stale=verdict.stale, source=host
             )
         )
-        if verdict.outcome is Outcome.NO_CREDENTIALS or verdict.stale:
-            self._answers.send(request, source, 407, None, challenges)
-            return None
         refused = Refused(
             cause=verdict.outcome.name.lower().replace("_", "-"),
             rule=f"domain {domain.label}: {verdict.outcome}",
             remedy=verdict.remedy,
         )
+        if verdict.outcome is Outcome.NO_CREDENTIALS or verdict.stale:
+            self._answers.send(request, source, 407, None, challenges)
+            sent_again = verdict.outcome is Outcome.REPLAY and self._unanswered.was_let_in(
+                host, request.call_id
+            )
+            if not sent_again and self._unanswered.has_room(host, now):
+                if_given_up = _verdict(Gate.DIGEST, refused, 407, domain)
+                record = self._answers.refusal(request, source, if_given_up, now)
+                self._unanswered.challenged(host, request.call_id, record, now)
+            return None
         wrong = verdict.outcome in (Outcome.UNKNOWN_USER, Outcome.WRONG_PASSWORD)
         if wrong and verdict.username is not None and verdict.algorithm is not None:
             refused = needed.refuse(verdict.username, verdict.algorithm)
@@ -401,19 +413,31 @@ class Gates:
         admitted: Admitted | None = None,
     ) -> Admission | None:
         """None, always, so that a gate can end with it."""
-        verdict = Verdict(
-            status=status,
-            gate=gate,
-            cause=refused.cause,
-            rule=refused.rule,
-            remedy=refused.remedy,
-            headers=headers,
-            account_id=account.id if account else domain.account_id if domain else None,
-            domain=domain.label if domain else None,
-            admitted=admitted,
-        )
+        verdict = _verdict(gate, refused, status, domain, headers, account, admitted)
         self._answers.refuse(request, source, verdict, now)
         return None
+
+
+def _verdict(
+    gate: Gate,
+    refused: Refused,
+    status: int,
+    domain: Domain | None,
+    headers: tuple[tuple[str, str], ...] = (),
+    account: Account | None = None,
+    admitted: Admitted | None = None,
+) -> Verdict:
+    return Verdict(
+        status=status,
+        gate=gate,
+        cause=refused.cause,
+        rule=refused.rule,
+        remedy=refused.remedy,
+        headers=headers,
+        account_id=account.id if account else domain.account_id if domain else None,
+        domain=domain.label if domain else None,
+        admitted=admitted,
+    )
 
 
 def _caller(
