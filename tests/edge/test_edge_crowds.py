@@ -17,6 +17,7 @@ from tests.edge.test_edge_transports import closed, options, read_message
 from tests.edge.test_edge_websocket import UPGRADE, frame
 from tests.edge.world import DOMAIN, directory, gateway
 from voice.edge.settings import StreamLimits
+from voice.edge.transports.websocket import WebSocketFraming
 from voice.records import Refusal
 from voice.sip.message import Response
 
@@ -111,6 +112,16 @@ async def test_who_has_no_end_of_keepalives_is_cut_off(
         answers = await closed(reader)
         assert len(answers) < 150 * len(chatter)
         writer.close()
+
+
+def test_of_much_that_comes_at_once_no_more_is_looked_at_than_is_asked_for() -> None:
+    framing = WebSocketFraming(())
+    assert len(list(framing.feed(UPGRADE))) == 1
+    framing.owed()
+    chatter = framing.feed(WEB_PING * 40_000)
+    for _ in range(100):
+        next(chatter)
+    assert 100 <= len(framing.owed()) // len(b"\x8a\x00") < 1_000, "pongs"
 
 
 async def test_keepalives_that_waited_somewhere_are_all_answered() -> None:
