@@ -115,6 +115,8 @@ def _passed(gate: Gate, facts: Facts) -> GateVerdict:
             entry = f"an access control list of domain {domain}"
         case Gate.DIGEST:
             return GateVerdict(gate=gate, verdict=NOT_ASKED, entry="the source address was enough")
+        case Gate.POOL if not (facts.get("callflow_id") or facts.get("number_id")):
+            return GateVerdict(gate=gate, verdict=NOT_ASKED, entry="no callflow answers it")
         case _:
             entry = _ALWAYS[gate]
     return GateVerdict(gate=gate, verdict=PASSED, entry=entry)

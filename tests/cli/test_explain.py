@@ -49,7 +49,9 @@ def test_a_refused_call(trunkflow: Run, tmp_path: Path) -> None:
 
 def test_a_call_that_was_let_in_and_its_attempt_before(trunkflow: Run, tmp_path: Path) -> None:
     trunkflow("apply", "trunkflow.toml")
-    remember(tmp_path, started(CALL, sip_call_id="refused@pbx", sip_account="pbx"), refusal())
+    remember(
+        tmp_path, started(CALL, sip_call_id="refused@pbx", sip_account="pbx", callflow_id="main"), refusal()
+    )
     for subject in (CALL, CALL[:8].upper(), "refused@pbx"):
         found = json.loads(trunkflow("explain", subject, "--json")[1])
         ((call,), (refused,)) = (found["calls"], found["refusals"])
@@ -58,6 +60,13 @@ def test_a_call_that_was_let_in_and_its_attempt_before(trunkflow: Run, tmp_path:
         assert [gate["entry"] for gate in call["gates"] if gate["gate"] == "digest"] == ["SIP account pbx"]
         assert refused["cause"] == "account-concurrent-calls"
     assert "It was let in" in trunkflow("explain", CALL)[1]
+
+
+def test_a_trunk_call_needs_no_call_process(trunkflow: Run, tmp_path: Path) -> None:
+    trunkflow("apply", "trunkflow.toml")
+    remember(tmp_path, started(CALL))
+    [call] = json.loads(trunkflow("explain", CALL, "--json")[1])["calls"]
+    assert call["gates"][-1] == {"gate": "pool", "verdict": "not asked", "entry": "no callflow answers it"}
 
 
 def test_a_source(trunkflow: Run, tmp_path: Path) -> None:
