@@ -16,6 +16,7 @@ from sip_config.directory import Directory
 from tests.edge.world import ACCOUNT, an_account, directory
 from tests.notes import PATIENCE_SECONDS
 from voice.commands import Command, Kind, Outcome
+from voice.edge.core.ledger import Row, Used, day_of
 from voice.edge.core.limits import Limits
 from voice.edge.core.live_calls import LiveCall
 from voice.edge.core.tariff import Funds, Tariff
@@ -91,6 +92,19 @@ def machines(tmp_path: Path, database: Database) -> Iterator[list[Machine]]:
         machine.file.close()
 
 
+class Lock:
+    """Says whether somebody has it."""
+
+    held = False
+
+    def __enter__(self) -> bool:
+        self.held = True
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self.held = False
+
+
 async def look(*machines: Machine, seconds: float = 0.0) -> None:
     """So much later, all look twice: the first then knows what the last has said."""
     for machine in machines:
@@ -156,6 +170,31 @@ async def test_a_machine_that_is_alone_says_nothing_of_its_calls(machines: list[
     one.begins()
     await look(one)
     assert await one.keeper._usage.exchange({}, 1, one.now) == {}
+
+
+async def test_what_other_machines_are_told_is_read_with_the_lock(
+    machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else half a change is told, of which all calls of the others would end."""
+    one, two, _ = machines
+    await look(*machines)
+    assert one.begins(NUMBER) == ""
+    lock, running, told = Lock(), Row.running, 0
+
+    def watched(row: Row, now: float) -> Used:
+        nonlocal told
+        assert lock.held
+        told += 1
+        return running(row, now)
+
+    one.file.ledger.lock = lock
+    monkeypatch.setattr(Row, "running", watched)
+    await one.keeper.refresh()
+    assert told == 1
+    monkeypatch.undo()
+    await look(two)
+    with two.file.ledger.lock:
+        assert [row.used(two.now, day_of(two.now)) for _, row in two.file.ledger.rows()] == [(60.0, 0.0)]
 
 
 # -- what calls cost -------------------------------------------------------------------------------
