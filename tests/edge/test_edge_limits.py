@@ -270,8 +270,7 @@ def test_sums_are_read_and_changed_by_one_process_at_a_time(monkeypatch: pytest.
 
         monkeypatch.setattr(Row, name, watched)
 
-    names = {"change_places", "wait_for", "count", "used", "running"}
-    names |= {"hold", "talk_begins", "talk_ends", "spend"}
+    names = {"wait_for", "count", "used", "running", "hold", "talk_begins", "talk_ends", "spend"}
     for name in names:
         watch(name)
     trunk = Trunk(CallLimits(daily_minutes=9, new_destinations_per_hour=9))

@@ -115,13 +115,15 @@ class Limits:
         call = self._calls.pop(call_id, None)
         if call is None:
             return None
-        with self._ledger.lock:
-            for leg_id in list(call.talks):
-                self._talk_over(call, leg_id, now)
-            for price in call.holds:
-                _give_back(call, price)
-            for row in call.rows:
-                row.change_places(-1)
+        if call.talks or call.holds:
+            with self._ledger.lock:
+                for leg_id in list(call.talks):
+                    self._talk_over(call, leg_id, now)
+                for price in call.holds:
+                    _give_back(call, price)
+        # Each is one number that nobody else writes: it takes no lock.
+        for row in call.rows:
+            row.change_places(-1)
         call.holds.clear()
         call.rows = ()
         return call
@@ -130,10 +132,11 @@ class Limits:
 
     def let_go(self, call: LiveCall, prices: Sequence[float]) -> None:
         """Gives back first minutes that were set apart: the attempts are over, or answered and counted so."""
-        with self._ledger.lock:
-            for price in tuple(prices):
-                call.holds.remove(price)
-                _give_back(call, price)
+        if prices:
+            with self._ledger.lock:
+                for price in tuple(prices):
+                    call.holds.remove(price)
+                    _give_back(call, price)
 
     def talk_begins(self, call_id: str, leg_id: str, destination: str, now: float) -> None:
         """An outgoing leg was answered: it is paid for from now on."""
