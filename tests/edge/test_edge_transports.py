@@ -24,6 +24,7 @@ from voice.edge.server import Edge
 from voice.edge.settings import StreamLimits
 from voice.records import CallEnded, LegChanged, LegStatus, Refusal
 from voice.sip.message import Request, Response, parse_message
+from voice.sip.respond import make_response
 
 LOOPBACK = directory(networks=("127.0.0.0/8", "::1/128"))
 
@@ -201,6 +202,48 @@ async def test_a_connection_to_a_gateway_that_is_refused_is_a_transport_error() 
                 change for change in [await records.first(LegChanged)] if change.status is LegStatus.FAILED
             ]
     assert failed
+
+
+@pytest.mark.parametrize("takes_tcp", [True, False])
+async def test_a_request_too_long_for_a_datagram_goes_over_tcp_to_a_gateway_that_takes_it(
+    takes_tcp: bool,
+) -> None:
+    came: asyncio.Queue[Request | Response] = asyncio.Queue()
+
+    async def by_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await read_message(reader)
+        assert isinstance(request, Request)
+        await came.put(request)
+        writer.write(make_response(request, 486, to_tag="carrier").to_bytes())
+        await read_message(reader)
+        writer.close()
+
+    with udp_socket() as carrier, udp_socket() as pbx:
+        port = carrier.getsockname()[1]
+        server = await asyncio.start_server(by_tcp, "127.0.0.1", port) if takes_tcp else None
+        config = directory(networks=("127.0.0.0/8",), gateways=[gateway(host="127.0.0.1", port=port)])
+        async with running(config) as (edge, _):
+            pbx.connect(address(edge, "UDP"))
+            long = b"X-Long: " + b"x" * 1_000 + b"\r\nContact:"
+            pbx.send(invite("UDP", pbx.getsockname()[1]).replace(b"Contact:", long))
+            answer = parse_message(await received(pbx))
+            assert isinstance(answer, Response)
+            assert answer.status == 100
+            if takes_tcp:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    request = await came.get()
+            else:
+                request = parse_message(await received(carrier))
+                assert isinstance(request, Request)
+                carrier.sendto(make_response(request, 486, to_tag="x").to_bytes(), address(edge, "UDP"))
+            assert request.via.transport == ("TCP" if takes_tcp else "UDP")
+            assert len(request.to_bytes()) > 1_300
+            answer = parse_message(await received(pbx))
+            assert isinstance(answer, Response)
+            assert answer.status == 486
+        if server is not None:
+            server.close()
+            await server.wait_closed()
 
 
 async def test_a_connection_that_a_gateway_breaks_fails_what_waits_for_it() -> None:
