@@ -64,7 +64,7 @@ class Phone(asyncio.DatagramProtocol):
                 self._respond(request, address, 200)
                 self._respond(self._rung, address, 487)
                 self._rung = None
-            case "BYE":
+            case "BYE" if request.to.tag is not None:
                 self.good_calls += address[0] == GOOD_CALLER
                 self._silence(request.call_id)
                 lost = (self.forgets or not self.stays) and address[0] != GOOD_CALLER

@@ -74,6 +74,17 @@ async def test_a_number_that_hangs_up_by_itself_is_skipped_and_one_that_forgets_
         assert (result.came[-7:], result.reason) == ("BYE 481", "the call did not survive it")
 
 
+@pytest.mark.parametrize(("strangers", "verdict"), [(200, Verdict.PASS), (403, Verdict.FAIL)])
+async def test_a_new_call_to_a_contact_is_no_crime_where_everybody_may_call(
+    strangers: int, verdict: Verdict
+) -> None:
+    """The call, the new one to its Contact, and one as any stranger would place it."""
+    async with ringing(Phone(answers=[200, 200, strangers])) as aim:
+        name = "into a call with its Contact stolen, as a new request"
+        found = (await made(aim, name))[name]
+    assert found.verdict is verdict, found
+
+
 async def test_a_number_that_only_rings_is_good_enough_and_does_not_take_long() -> None:
     async with ringing(Phone(rings=True)) as aim:
         (result,) = await run(aim, [attack for attack in ATTACKS if attack.name == "of nothing"])

@@ -20,6 +20,8 @@ from voice.sip.message import Request, Response, parse_message
 
 ANSWER_SECONDS: Final = 10.0
 """A call that rings longer is cancelled, and that is good enough."""
+_ANSWERED_SECONDS: Final = 4.0
+"""Where an answer is needed, it is waited for so long."""
 _RINGS_SECONDS: Final = 0.5
 """A good call need not be answered; it rings so long."""
 _NO_ROOM: Final = (486, 503)
@@ -190,7 +192,7 @@ def dialog_of(ground: Field, wire: Wire, invite: Request, answered: Reply) -> Di
 async def established(ground: Field, wire: Wire, invite: Request | None = None) -> Dialog:
     """A call that was answered and acknowledged.  Raises Skipped when nobody answers, Failed when refused."""
     invite = invite or await prepared(ground, wire)
-    replies = await ground.ask(wire, invite, within=ANSWER_SECONDS)
+    replies = await ground.ask(wire, invite, within=ANSWER_SECONDS, ringing=_ANSWERED_SECONDS)
     last = replies[-1] if replies else None
     if last is not None and 200 <= last.status < 300:
         dialog = dialog_of(ground, wire, invite, last)
@@ -199,7 +201,7 @@ async def established(ground: Field, wire: Wire, invite: Request | None = None) 
         return dialog
     if last is not None and last.let_in:
         await give_up(ground, wire, invite, last)
-        raise Skipped(f"nobody answered {ground.aim.number} within {ANSWER_SECONDS:g} s")
+        raise Skipped(f"{ground.aim.number} rings, and nobody answers it")
     if last is not None and last.final:
         await wire.send(ack_of(invite, last).to_bytes())
     raise refused(replies, "a good call was not let in")

@@ -150,13 +150,20 @@ def _injected(name: str, make: Injection) -> Attack:
         for method in _METHODS:
             request = make(ground, evil, dialog, method)
             replies = await _sent(ground, evil, request)
-            if method not in ("OPTIONS", "ACK") and any(100 < one.status < 300 for one in replies):
+            taken = method not in ("OPTIONS", "ACK") and any(100 < one.status < 300 for one in replies)
+            begins_a_call = method == "INVITE" and request.to.tag is None
+            if taken and not (begins_a_call and await _may_call(ground, evil)):
                 await dialog.bye()
                 raise Failed(statuses(replies), f"{method} was taken for the call of somebody else")
             came += replies[-1:]
         return await dialog.end(statuses(came))
 
     return Attack(family=_FAMILY, name=f"into a call {name}", expected=_STANDS, run=run)
+
+
+async def _may_call(ground: Field, wire: Wire) -> bool:
+    """Whether a call of a stranger is let in anyhow, as a telephone does that takes calls from everybody."""
+    return any(one.let_in for one in await _sent(ground, wire, ground.request("INVITE", wire)))
 
 
 def _elsewhere(ground: Field) -> str | None:
