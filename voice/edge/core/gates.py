@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sip_config.admission import Admitted, Credential, NeedsDigest, Refused
@@ -27,7 +27,7 @@ from voice.edge.core.live_calls import LiveCall, subjects_of
 from voice.edge.core.media_gate import MediaRefused, refusal, taking, without_gateway
 from voice.edge.core.pace import Pace
 from voice.edge.core.relay_token import NotRelayed, RelayToken
-from voice.edge.core.unanswered import Unanswered
+from voice.edge.core.unanswered import Unanswered, refused_by_digest
 from voice.records import Gate
 from voice.sip.challenger import Challenger, Outcome
 from voice.sip.flow import Flow
@@ -106,7 +106,7 @@ class Gates:
         self._challenger = Challenger(
             realm=settings.base_domain, secret=settings.digest_secret, salt=os.urandom(4)
         )
-        self._unanswered = Unanswered(kernel)
+        self._unanswered = Unanswered(kernel, answers)
         rules = settings.bans
         self._pace = Pace(
             rate=rules.domain_requests_per_second, burst=rules.domain_request_burst, most=_MOST_DOMAINS
@@ -312,13 +312,13 @@ class Gates:
             return [candidate.ha1(algorithm) for candidate in candidates]
 
         host = source.host
-        self._unanswered.came_back(host, request.call_id)
+        self._unanswered.came_back(request, source)
         verdict = self._challenger.verify(request, lookup, algorithms=needed.algorithms, now=now, source=host)
         proven = verdict.source_proven or source.transport != "UDP"
         if verdict.ok and verdict.match is not None:
             if proven:
                 self._kernel.bans.logged_in(host, now)
-            self._unanswered.let_in(host, request.call_id)
+            self._unanswered.let_in(request, source)
             return needed.admit(candidates[verdict.match])
         challenges = tuple(
             ("Proxy-Authenticate", challenge)
@@ -326,26 +326,18 @@ class Gates:
                 needed.algorithms, now, stale=verdict.stale, source=host
             )
         )
-        refused = Refused(
-            cause=verdict.outcome.name.lower().replace("_", "-"),
-            rule=f"domain {domain.label}: {verdict.outcome}",
-            remedy=verdict.remedy,
-        )
         if verdict.outcome is Outcome.NO_CREDENTIALS or verdict.stale:
             self._answers.send(request, source, 407, None, challenges)
-            sent_again = verdict.outcome is Outcome.REPLAY and self._unanswered.was_let_in(
-                host, request.call_id
-            )
-            if not sent_again and self._unanswered.has_room(host, now):
-                if_given_up = _verdict(Gate.DIGEST, refused, 407, domain)
-                record = self._answers.refusal(request, source, if_given_up, now)
-                self._unanswered.challenged(host, request.call_id, record, now)
+            self._unanswered.challenged(request, source, domain, verdict, now)
             return None
         wrong = verdict.outcome in (Outcome.UNKNOWN_USER, Outcome.WRONG_PASSWORD)
         if wrong and verdict.username is not None and verdict.algorithm is not None:
             refused = needed.refuse(verdict.username, verdict.algorithm)
             self._kernel.bans.wrong_password(host, verdict.username, now, proven=proven)
-        self._refused(request, source, Gate.DIGEST, refused, 407, now, domain, challenges)
+            self._refused(request, source, Gate.DIGEST, refused, 407, now, domain, challenges)
+        else:
+            why = replace(refused_by_digest(domain, verdict), headers=challenges)
+            self._answers.refuse(request, source, why, now)
         return None
 
     def _within_limits(
@@ -413,31 +405,19 @@ class Gates:
         admitted: Admitted | None = None,
     ) -> Admission | None:
         """None, always, so that a gate can end with it."""
-        verdict = _verdict(gate, refused, status, domain, headers, account, admitted)
+        verdict = Verdict(
+            status=status,
+            gate=gate,
+            cause=refused.cause,
+            rule=refused.rule,
+            remedy=refused.remedy,
+            headers=headers,
+            account_id=account.id if account else domain.account_id if domain else None,
+            domain=domain.label if domain else None,
+            admitted=admitted,
+        )
         self._answers.refuse(request, source, verdict, now)
         return None
-
-
-def _verdict(
-    gate: Gate,
-    refused: Refused,
-    status: int,
-    domain: Domain | None,
-    headers: tuple[tuple[str, str], ...] = (),
-    account: Account | None = None,
-    admitted: Admitted | None = None,
-) -> Verdict:
-    return Verdict(
-        status=status,
-        gate=gate,
-        cause=refused.cause,
-        rule=refused.rule,
-        remedy=refused.remedy,
-        headers=headers,
-        account_id=account.id if account else domain.account_id if domain else None,
-        domain=domain.label if domain else None,
-        admitted=admitted,
-    )
 
 
 def _caller(
