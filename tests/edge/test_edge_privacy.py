@@ -146,9 +146,15 @@ def test_remote_party_id_asks_for_privacy_as_well(privacy: str, hidden: bool) ->
 
 
 def test_the_trusted_realm_sees_the_traces_of_a_caller() -> None:
-    arrived = sent(("Privacy", "user"), TRACES[0], carrier=TRUSTED)
-    assert arrived.call_id.startswith("call-")
+    world = world_of(TRUSTED)
+    pbx, carrier = world.agent(PBX), world.agent(CARRIER)
+    invite = pbx.invite(NUMBER, ("Privacy", "user;id"), TRACES[0])
+    invite.body = SDP.replace(b"o=-", b"o=robertina")
+    pbx.send(invite)
+    arrived = carrier.gets_request("INVITE")
+    assert arrived.call_id == invite.call_id
     assert TRACES[0] in [*arrived.headers]
+    assert arrived.body == invite.body
 
 
 @pytest.mark.parametrize("privacy", ["user", "header", "id"])

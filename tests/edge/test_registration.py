@@ -128,6 +128,23 @@ def test_what_is_registered_can_be_named() -> None:
     assert request.headers.get("Expires") == "60"
 
 
+def test_a_domain_may_be_an_ipv6_address() -> None:
+    _, agent = registering(carrier(register_domain="2001:db8::1"))
+    request = asks(agent)
+    assert (request.uri, request.to.uri) == ("sip:[2001:db8::1]", "sip:trunk4711@[2001:db8::1]")
+
+
+def test_a_carrier_that_comes_and_goes_is_not_asked_all_the_time() -> None:
+    world, agent = registering()
+    accepts(agent)
+    for _ in range(20):
+        world.proxy.kernel.gateway_health.when_back(carrier(), world.now)
+        world.wait(0.2)
+    agent.gets_nothing()
+    assert until_asked(world, agent, 3) < 2
+    accepts(agent)
+
+
 @pytest.mark.parametrize(("seconds", "renewed"), [(60, 54), (None, 3_240), (2, 5)])
 def test_the_carrier_says_how_long_it_lasts(seconds: int | None, renewed: float) -> None:
     world, agent = registering()
