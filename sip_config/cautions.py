@@ -8,9 +8,20 @@ from sip_config.model import Domain, SrtpPolicy, Transport
 _SECURE = (Transport.TLS, Transport.WSS)
 
 
-def cautions(configuration: Configuration, *, takes_tls: bool) -> tuple[str, ...]:
-    """Sentences for whoever declares it; `takes_tls`: the node has a door for TLS or secure WebSocket."""
+def cautions(
+    configuration: Configuration, *, takes_tls: bool, asks_for_certificates: bool
+) -> tuple[str, ...]:
+    """Sentences for whoever declares it.
+
+    `takes_tls`: the node has a door for TLS or secure WebSocket; `asks_for_certificates`: of its clients.
+    """
     found = [
+        f"access control list {acl.name} wants certificates, and this node asks nobody for one: the list "
+        "lets nobody in. Set tls in [node.sip], and client_authorities in [node.sip.certificates]."
+        for acl in configuration.acls
+        if acl.certificates and not (takes_tls and asks_for_certificates)
+    ]
+    found += [
         f"gateway {gateway.name} requires SRTP and is reached by {gateway.transport}: whoever can read that "
         'reads the keys of the sound as well (RFC 4568 section 7.1.1). Use transport = "TLS".'
         for gateway in configuration.gateways

@@ -35,7 +35,11 @@ def apply(
     if read.declaration is None:
         raise CommandFailed(f"{file} declares nothing. Add an [accounts.NAME] table, a gateway or a POP.")
     sip = read.settings.sip
-    for caution in cautions(read.declaration.configuration, takes_tls=bool(sip.tls or sip.wss)):
+    for caution in cautions(
+        read.declaration.configuration,
+        takes_tls=bool(sip.tls or sip.wss),
+        asks_for_certificates=sip.certificates.client_authorities is not None,
+    ):
         print_line(f"caution: {caution}")
     changes = apply_declaration(read, dry_run=dry_run)
     for change in changes:
