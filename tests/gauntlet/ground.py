@@ -76,7 +76,7 @@ async def ground(
                 claims=(ADMITTED,),
                 patience=1.0,
                 grace=0.02,
-                flood_seconds=0.6,
+                flood_seconds=0.4,
             )
             yield Ground(edge=edge, carrier=far_end, records=records, aim=replace(aim, **more))  # type: ignore[arg-type]
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from voice.gauntlet.attack import Attack, Failed, Full
-from voice.gauntlet.call import give_up, prepared
+from voice.gauntlet.call import cancel_of, give_up, prepared
 from voice.gauntlet.field import Field, token
 from voice.gauntlet.good_caller import GoodCaller
 from voice.gauntlet.reply import Reply
@@ -162,13 +162,27 @@ async def _never_acknowledged(ground: Field) -> str:
 
 async def _hung_up(ground: Field, wire: Wire, asked: dict[str, Request]) -> None:
     """Nothing may be left of the calls, for it would tell against the server in the next attack."""
-    came: dict[str, Reply] = {}
-    for reply in await ground.settled(wire):
-        invite = asked.get(reply.get("call-id"))
-        if invite is not None and reply.cseq_method == "INVITE":
-            came[invite.call_id] = reply
-    for call_id, reply in came.items():
+    ended: dict[str, Reply] = {}
+    await _finals(ground, wire, asked, ended)
+    for call_id, invite in asked.items():
+        if call_id not in ended:
+            await wire.send(cancel_of(invite).to_bytes())
+    await _finals(ground, wire, asked, ended)
+    for call_id, reply in ended.items():
         await give_up(ground, wire, asked[call_id], reply)
+
+
+async def _finals(ground: Field, wire: Wire, asked: dict[str, Request], ended: dict[str, Reply]) -> None:
+    """Collects how the calls end, until all have or it has taken too long."""
+    until = time.monotonic() + ground.aim.patience
+    while len(ended) < len(asked) and (left := until - time.monotonic()) > 0:
+        reply = await wire.receive(left)
+        if reply is None:
+            return
+        if reply.method:
+            await ground.obey(wire, reply)
+        elif reply.final and reply.cseq_method == "INVITE" and reply.get("call-id") in asked:
+            ended[reply.get("call-id")] = reply
 
 
 def _attack(name: str, run: Callable[[Field], Awaitable[str]]) -> Attack:
