@@ -33,6 +33,8 @@ class Phone(asyncio.DatagramProtocol):
     """When an ACK comes, a copy of the answer was under way."""
     deaf: bool = False
     """ACKs are lost on it."""
+    record_route: bool = False
+    """It looks like a proxy."""
     rings: bool = False
     """It is not answered."""
     forgets: bool = False
@@ -130,6 +132,8 @@ class Phone(asyncio.DatagramProtocol):
     def _respond(self, request: Request, address: Address, status: int) -> bytes:
         own = self._transport.get_extra_info("sockname")
         headers = [("Contact", f"<sip:phone@{own[0]}:{own[1]}>")]
+        if self.record_route:
+            headers.append(("Record-Route", f"<sip:{own[0]}:{own[1]};lr>"))
         if status == 407:
             challenge = f'Digest realm="x", nonce="{token(10)}", qop="auth", algorithm=MD5'
             headers.append(("Proxy-Authenticate", challenge))

@@ -74,6 +74,22 @@ async def test_a_number_that_hangs_up_by_itself_is_skipped_and_one_that_forgets_
         assert (result.came[-7:], result.reason) == ("BYE 481", "the call did not survive it")
 
 
+@pytest.mark.parametrize(("passes_on", "verdict"), [(False, Verdict.SKIP), (True, Verdict.FAIL)])
+async def test_max_forwards_0_is_for_those_who_pass_a_call_on(passes_on: bool, verdict: Verdict) -> None:
+    async with ringing(Phone(record_route=passes_on)) as aim:
+        found = await made(aim, "Max-Forwards 0", "Max-Forwards 0 with a login")
+    assert {result.verdict for result in found.values()} == {verdict}, found
+
+
+async def test_a_route_proves_nothing_where_everybody_may_call() -> None:
+    async with ringing(Phone()) as aim:
+        found = (await made(aim, "a Route to the server"))["a Route to the server"]
+    assert (found.verdict, found.reason) == (
+        Verdict.SKIP,
+        "calls are let in without a login from this address",
+    )
+
+
 @pytest.mark.parametrize(("strangers", "verdict"), [(200, Verdict.PASS), (403, Verdict.FAIL)])
 async def test_a_new_call_to_a_contact_is_no_crime_where_everybody_may_call(
     strangers: int, verdict: Verdict

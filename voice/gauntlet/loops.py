@@ -56,8 +56,17 @@ def _own(user: str = "x", params: str = "") -> Callable[[Field], str]:
     return lambda ground: f"sip:{user}@{ground.aim.server}{params}"
 
 
+def _is_not_the_called_one(ground: Field, replies: list[Reply]) -> None:
+    """Raises Skipped when the server itself was called: Max-Forwards is for those who pass a call on."""
+    for reply in replies:
+        own = f"@{ground.aim.server}" in reply.get("contact") and not reply.get("record-route")
+        if reply.let_in and ground.aim.number is not None and own:
+            raise Skipped(f"{ground.aim.number} is the server itself, and nothing is passed on")
+
+
 async def _no_hops(ground: Field) -> str:
     replies = await _sent(ground, "INVITE", max_forwards="0")
+    _is_not_the_called_one(ground, replies)
     last = replies[-1] if replies else None
     good = last is not None and 300 <= last.status < 700
     return judge(good, statuses(replies), "Max-Forwards 0 was let pass")
@@ -75,6 +84,7 @@ async def _no_hops_logged_in(ground: Field) -> str:
         await wire.send(ack_of(invite, last).to_bytes())
     if last is not None and last.status == 503:
         raise refused(replies, "")
+    _is_not_the_called_one(ground, replies)
     return judge(
         last is not None and last.status == 483, statuses(replies), "Max-Forwards 0 was not refused with 483"
     )
