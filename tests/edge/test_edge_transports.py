@@ -132,13 +132,17 @@ async def test_connections_of_one_source_are_bounded() -> None:
 
 
 async def test_a_connection_that_says_nothing_is_closed() -> None:
-    limits = StreamLimits(first_message_seconds=0.05)
-    async with running(LOOPBACK, settings(streams=limits)) as (edge, _):
+    limits = StreamLimits(first_message_seconds=0.2)
+    async with running(LOOPBACK, settings(streams=limits)) as (edge, records):
         silent, silent_writer = await asyncio.open_connection(*address(edge, "TCP"))
         half, half_writer = await asyncio.open_connection(*address(edge, "TCP"))
         half_writer.write(options("TCP")[:40])
         assert await closed(silent) == b""
         assert await closed(half) == b""
+        refusal = await records.first(Refusal)
+        host, port = half_writer.get_extra_info("sockname")
+        assert (refusal.cause, refusal.source_address) == ("message-time", f"{host}:{port}")
+        assert "Content-Length" in refusal.remedy
         silent_writer.close()
         half_writer.close()
 

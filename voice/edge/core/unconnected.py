@@ -17,6 +17,7 @@ TOO_MANY_HANDSHAKES: Final = "tls-handshakes"
 TOO_SLOW_HANDSHAKE: Final = "tls-handshake-time"
 TOO_MUCH_CHATTER: Final = "connection-keepalives"
 NOT_SECURED: Final = "tls-failed"
+TOO_SLOW_MESSAGE: Final = "message-time"
 NO_WEBSOCKET: Final = "websocket-failed"
 FOREIGN_PAGE: Final = "websocket-origin"
 
@@ -47,6 +48,11 @@ _SAYS: Final = {
     TOO_SLOW_HANDSHAKE: (
         "time of a TLS handshake",
         "The TLS handshake was not finished in time: the PBX has to speak TLS on this port.",
+    ),
+    TOO_SLOW_MESSAGE: (
+        "time of a message",
+        "A message, or the handshake of a WebSocket, was not whole in time: its Content-Length is too large, "
+        "or the rest was lost. Correct the PBX, or raise node.sip.connections.first_message_seconds.",
     ),
     TOO_MUCH_CHATTER: (
         "keepalives of a connection",

@@ -18,6 +18,7 @@ from voice.edge.core.unconnected import (
     NOT_SECURED,
     TOO_MUCH_CHATTER,
     TOO_SLOW_HANDSHAKE,
+    TOO_SLOW_MESSAGE,
 )
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.handshakes import Standing
@@ -385,6 +386,8 @@ class Connection(asyncio.Protocol):
             if self.shaking and not self.outgoing:
                 self.problem = "the handshake took too long"
                 self._keeper.user.stream_refused(self.flow, TOO_SLOW_HANDSHAKE, "")
+            elif self._framing.midway and not self.shaking:
+                self._keeper.user.stream_refused(self.flow, TOO_SLOW_MESSAGE, "")
             if self._understood:
                 self.close()
             else:
