@@ -94,9 +94,12 @@ async def test_a_trunk_call_outlives_its_node_and_its_end_is_on_record(
             await hears(heard, 600)
             await node.kill()
             await node.start()
+            talking = await only_call(node.config)
             await callee.do("hangup")
             assert await caller.ended() == 200
         history = await only_call(node.config)
+    assert talking["status"] == "ongoing"
+    assert history["answered_at"] == talking["answered_at"] is not None
     assert (history["status"], history["end_reason"]) == ("ended", "The called party hung up.")
     assert [leg["status"] for leg in history["legs"]] == ["hangup", "hangup"]
 

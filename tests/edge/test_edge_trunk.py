@@ -20,7 +20,7 @@ from tests.edge.world import (
     established,
     gateway,
 )
-from voice.records import CallEnded, CallStarted, CallStatus, LegChanged, LegStarted, LegStatus
+from voice.records import CallChanged, CallEnded, CallStarted, CallStatus, LegChanged, LegStarted, LegStatus
 from voice.sip.headers import Headers
 from voice.sip.message import Request
 
@@ -56,8 +56,11 @@ def test_a_call_goes_out_rings_is_answered_and_ends(world: World, pbx: Agent, ca
     carrier.answer(invite, 180)
     ringing = pbx.gets_response(180)
     assert [via.host for via in ringing.vias] == [PBX]
+    assert world.said(CallChanged) == []
     answer = carrier.answer(invite, 200, body=SDP)
     ok = pbx.gets_response(200)
+    [talking] = world.said(CallChanged)
+    assert talking.status is CallStatus.ONGOING
     assert ok.body == SDP
     caller, callee = Dialog.of_caller(pbx, ok), Dialog.of_callee(carrier, invite, answer)
     caller.send("ACK", cseq=1)
@@ -134,6 +137,7 @@ def test_a_refusal_of_the_callee_is_passed_on_and_acknowledged_hop_by_hop(
     carrier.gets_nothing()
     pbx.gets_nothing()
     assert world.said(CallEnded)[0].status is CallStatus.BUSY
+    assert world.said(CallChanged) == []
     assert places_taken(world) == 0
     assert world.proxy.kernel.layer.sizes == (0, 0)
 

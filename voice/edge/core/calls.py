@@ -26,7 +26,7 @@ from voice.edge.core.tokens import DialogToken, ids_of
 from voice.edge.core.wishes import SeatWanted
 from voice.media.srtp import USUAL_SRTP, srtp_uri
 from voice.pool.orders import CallOrder, Seat
-from voice.records import CallEnded, CallStarted, CallStatus, Direction, Gate, LegStatus, Refusal
+from voice.records import CallChanged, CallEnded, CallStarted, CallStatus, Direction, Gate, LegStatus, Refusal
 from voice.sip.deadlines import Deadlines
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
@@ -222,6 +222,7 @@ class Calls:
             if not call.rows:
                 return
             assert branch.leg is not None
+            self._kernel.journal.write(CallChanged(call_id=call.call_id, at=now, status=CallStatus.ONGOING))
             call.give_up = None
             call.farewell = Farewell(self._kernel, crossing, branch, answer, source)
             call.legs = (leg_id, branch.leg.id)
