@@ -87,45 +87,62 @@ class Sources:
             )
         if self._is_vouched_for(data, now):
             return True
-        if not kernel.refusals.again(host, _UNKNOWN, RULE):
-            verdict = Verdict(
-                status=0,
-                gate=Gate.SOURCE,
-                cause=_UNKNOWN,
-                rule=RULE,
-                remedy=f"Nothing admits packets from {host}: add the address to an access control "
-                "list of a domain, or attach a list that has SIP accounts and no networks.",
-            )
-            self._answers.record(None, source, verdict, now)
-        return False
+        return self._drop(
+            source,
+            Gate.SOURCE,
+            _UNKNOWN,
+            RULE,
+            lambda: (
+                f"Nothing admits packets from {host}: add the address to an access control list of a "
+                "domain, or attach a list that has SIP accounts and no networks."
+            ),
+            now,
+        )
 
     def _banned(self, ban: Ban, source: Flow, now: float) -> bool:
-        cause, rule = _BANNED[ban.reason], f"banned: {ban.reason}"
-        if not self._kernel.refusals.again(source.host, cause, rule):
+        def remedy() -> str:
             until = datetime.fromtimestamp(ban.until, UTC).isoformat(" ", "seconds")
-            verdict = Verdict(
-                status=0,
-                gate=Gate.BAN,
-                cause=cause,
-                rule=rule,
-                remedy=f"{ban.address} is banned until {until}, because {MEANING[ban.reason]}: release it "
-                f"with trunkflow bans release {ban.address}, or name the address in an access control list.",
+            return (
+                f"{ban.address} is banned until {until}, because {MEANING[ban.reason]}: release it with "
+                f"trunkflow bans release {ban.address}, or name the address in an access control list."
             )
-            self._answers.record(None, source, verdict, now)
-        return False
+
+        return self._drop(source, Gate.BAN, _BANNED[ban.reason], f"banned: {ban.reason}", remedy, now)
 
     def _too_fast(self, source: Flow, now: float) -> bool:
         rule = f"{self._pace.rate:g} requests per second of a source"
         self._kernel.bans.too_fast(source.host, now, proven=source.transport != "UDP")
-        if not self._kernel.refusals.again(source.host, _TOO_FAST, rule):
-            verdict = Verdict(
-                status=0,
-                gate=Gate.BAN,
-                cause=_TOO_FAST,
-                rule=rule,
-                remedy=f"{source.host} sent more than {rule} that has not logged in: name the address in an "
-                "access control list, log in, or raise requests_per_second in [node.bans].",
-            )
+        return self._drop(
+            source,
+            Gate.BAN,
+            _TOO_FAST,
+            rule,
+            lambda: (
+                f"{source.host} sent more than {rule} that has not logged in: name the address in an "
+                "access control list, log in, or raise requests_per_second in [node.bans]."
+            ),
+            now,
+        )
+
+    def _crowded_out(self, source: Flow, rule: str, now: float) -> bool:
+        return self._drop(
+            source,
+            Gate.BAN,
+            _OVERLOADED,
+            rule,
+            lambda: (
+                f"More came than the edge can deal with. {_WAYS_OUT[rule].format(source.host)}, "
+                "and give the edge more processor time."
+            ),
+            now,
+        )
+
+    def _drop(
+        self, source: Flow, gate: Gate, cause: str, rule: str, remedy: Callable[[], str], now: float
+    ) -> bool:
+        """False, always, so that a gate can end with it.  Of many equal ones only the count grows."""
+        if not self._kernel.refusals.again(source.host, cause, rule):
+            verdict = Verdict(status=0, gate=gate, cause=cause, rule=rule, remedy=remedy())
             self._answers.record(None, source, verdict, now)
         return False
 
@@ -134,19 +151,6 @@ class Sources:
         return self._kernel.bans.of(source.host, source.transport, now) is None and self._could_be_admitted(
             source
         )
-
-    def _crowded_out(self, source: Flow, rule: str, now: float) -> bool:
-        if not self._kernel.refusals.again(source.host, _OVERLOADED, rule):
-            verdict = Verdict(
-                status=0,
-                gate=Gate.BAN,
-                cause=_OVERLOADED,
-                rule=rule,
-                remedy=f"More came than the edge can deal with. {_WAYS_OUT[rule].format(source.host)}, "
-                "and give the edge more processor time.",
-            )
-            self._answers.record(None, source, verdict, now)
-        return False
 
     def _could_be_admitted(self, source: Flow) -> bool:
         kernel = self._kernel
