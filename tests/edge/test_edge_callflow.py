@@ -181,6 +181,17 @@ def test_a_process_that_dies_before_it_answers_is_a_server_error(
     assert failure.startswith("500")
 
 
+def test_a_request_for_a_process_that_is_gone_is_told_that_the_call_is_over(
+    world: World, pbx: Agent, process: Agent
+) -> None:
+    caller, _ = established(pbx, process)
+    caller.send("INFO")
+    process.gets_request("INFO")
+    world.proxy.seat_lost(SEAT, world.now)
+    world.deliver()
+    assert pbx.gets_response(481).reason == "The call is over, and so is its process"
+
+
 def test_another_process_that_dies_is_no_concern(world: World, pbx: Agent, process: Agent) -> None:
     pbx.send(pbx.invite())
     pbx.gets_response(100)

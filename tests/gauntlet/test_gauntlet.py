@@ -12,6 +12,8 @@ from tests.gauntlet.ground import ADMITTED, GUARDED, ground, not_passed
 from voice.gauntlet.attack import Verdict
 from voice.gauntlet.runner import ATTACKS, FAMILIES
 
+pytestmark = pytest.mark.long
+
 ONLY_UDP = "needs UDP"
 TOO_LARGE = "100"
 """The attack with more than 64 kB of headers, which no datagram carries."""

@@ -143,7 +143,10 @@ class Relay:
         if datagram is not None and not self._server.over and not self._server.answered:
             self._send(datagram, self._token.cseq_delta, now)
             return
-        self._unreachable("the next hop cannot be reached", now)
+        if self._token.flow.local == INSIDE:
+            self._fail(481, "The call is over, and so is its process", now)
+        else:
+            self._unreachable("the next hop cannot be reached", now)
 
     def unreadable(self, client: ClientTransaction, response: Response, problem: str, now: float) -> None:
         """What the next hop answered cannot be passed on, and nothing else will come."""
@@ -168,10 +171,13 @@ class Relay:
         self._client.owner = self
 
     def _unreachable(self, problem: str, now: float) -> None:
+        self._fail(500, problem, now)
+
+    def _fail(self, status: int, reason: str, now: float) -> None:
         if not self._server.over and not self._server.answered:
             request = self._crossing.request
             assert request is not None
-            self._server.respond(make_response(request, 500, problem), now)
+            self._server.respond(make_response(request, status, reason), now)
         self._end(now)
 
     def _end(self, now: float) -> None:
