@@ -2,7 +2,8 @@
 
 It is a strict one.  It knows one customer, takes no registration that is shorter than it likes (423), calls
 the nonce of the first right answer stale, keeps bindings in memory alone, and brings each call for its
-customer to the Contact that was registered.
+customer to the Contact that was registered.  Now and then one of its processes does not end when it is to;
+after `exit_timeout` it is made to.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ debug=0
 log_stderror=yes
 children=1
 tcp_children=1
+exit_timeout=3
+disable_core_dump=yes
 {listen}
 alias="{domain}"
 loadmodule "tm.so"

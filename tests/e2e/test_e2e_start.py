@@ -24,7 +24,7 @@ def settings_in(folder: Path) -> Settings:
 
 
 async def test_an_odd_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "Ünï cödé 電話 %41 'x'"
+    folder = tmp_path / "Ünï 電 %41 'x'"
     folder.mkdir()
     async with platform(folder, account(flow=flow(say("Hello."), record(key="#")))) as here:
         async with here.pbx("--digits", "#", "--digits-after", "4") as caller:

@@ -10,6 +10,7 @@ from typing import cast
 
 from voice.gauntlet.aim import Aim
 from voice.gauntlet.field import token
+from voice.sip.errors import SipParseError
 from voice.sip.headers import Headers
 from voice.sip.message import Request, parse_message
 from voice.sip.respond import make_response
@@ -54,7 +55,10 @@ class Phone(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, address: Address) -> None:
-        request = parse_message(data)
+        try:
+            request = parse_message(data)
+        except SipParseError:
+            return
         if not isinstance(request, Request) or self.gone:
             return
         match request.method:

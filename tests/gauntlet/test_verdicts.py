@@ -159,6 +159,8 @@ async def started(folder: Path, repository: Path, *arguments: str) -> asyncio.su
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(repository), "PYTHONWARNINGS": "error"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # Whoever runs the tests in the background may have SIGINT ignored, which is handed down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
