@@ -223,4 +223,4 @@ def new_id() -> str:
     raw = bytearray(os.urandom(16))
     raw[6] = raw[6] & 0x0F | 0x40
     raw[8] = raw[8] & 0x3F | 0x80
-    return uuid_text(raw)
+    return uuid_text(bytes(raw))

@@ -145,9 +145,13 @@ class Limits:
             return
         talk = Talk(call=call, price=self._price(call, destination), since=now)
         call.talks[leg_id] = talk
-        with self._ledger.lock:
-            for row in call.rows:
-                row.hold(talk.price)
+        if call.trunk and talk.price in call.holds:
+            # What was set apart for the attempt is the talk's from now on: no row changes.
+            call.holds.remove(talk.price)
+        else:
+            with self._ledger.lock:
+                for row in call.rows:
+                    row.hold(talk.price)
         talk.wanted = now + _FIRST_SECONDS
         self._first_minutes.changed(talk)
 

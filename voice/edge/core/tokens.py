@@ -8,6 +8,7 @@ so that the edge keeps no dialogs.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from hashlib import blake2b
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final, NamedTuple
@@ -192,7 +193,9 @@ def ids_of(*uuids: str) -> bytes:
     return bytes.fromhex("".join(uuids).replace("-", ""))
 
 
-def uuid_text(raw: bytes | bytearray) -> str:
+# Each request of a call asks for those of the call and its legs several times.
+@lru_cache(maxsize=16_384)
+def uuid_text(raw: bytes) -> str:
     """16 bytes as a UUID is written."""
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
