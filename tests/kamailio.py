@@ -116,20 +116,6 @@ class Registrar:
         return list(found)
 
 
-def free_port() -> int:
-    """A port of loopback that nobody has, neither for UDP nor for TCP."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.bind((HOST, 0))
-            port: int = udp.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
-                try:
-                    tcp.bind((HOST, port))
-                except OSError:
-                    continue
-                return port
-
-
 @asynccontextmanager
 async def registrar(
     folder: Path,

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.ports import free_port
+
 PATIENCE_SECONDS = 20.0
 HOST = "127.0.0.1"
 
@@ -38,9 +40,7 @@ async def serving(folder: Path, name: str, zone: str) -> AsyncIterator[int]:
     """The UDP port at which the zone is answered for."""
     folder.mkdir()
     (folder / "zone").write_text(zone)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     (folder / "nsd.conf").write_text(CONFIG.format(host=HOST, port=port, folder=folder, name=name))
     process = await asyncio.create_subprocess_exec(
         "nsd",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +15,7 @@ from typing import Any
 from tests.audio import Samples, read_wav
 from tests.notes import PATIENCE_SECONDS, Notes
 from tests.phone import Phone, phone
-from tests.rtp import free_rtp_range
+from tests.ports import free_rtp_range
 from voice.config_file import read_config_file
 from voice.node import Node, running
 from voice.records import CallEnded, CallStarted, RecordingDone, RecordingStarted, StepFinished
@@ -286,11 +285,3 @@ async def trunkflow(*arguments: str, config: Path) -> str:
 
 async def trunkflow_json(*arguments: str, config: Path) -> Any:
     return json.loads(await trunkflow(*arguments, "--json", config=config))
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    """A port on loopback that nobody has, for programs that have to be told theirs."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.e2e.node import access_key, free_port, settings_text
+from tests.e2e.node import access_key, settings_text
+from tests.ports import free_port
 from voice.config_file import read_config_file
 
 PATIENCE_SECONDS = 30.0
@@ -23,9 +23,9 @@ class Served:
 
     def __init__(self, folder: Path, declaration: str, *, api: bool = True) -> None:
         self.config = folder / "trunkflow.toml"
-        udp, tcp = free_port(), free_port(socket.SOCK_STREAM)
+        udp, tcp = free_port(), free_port()
         self.door, self.tcp_door = f"127.0.0.1:{udp}", f"127.0.0.1:{tcp}"
-        api_port = free_port(socket.SOCK_STREAM)
+        api_port = free_port()
         settings = settings_text(udp=udp, tcp=tcp, inside=free_port(), api=api_port)
         if not api:
             settings = settings.replace("[node.api]", "[node.api]\nenabled = false")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +11,10 @@ from typing import Any
 
 import aiohttp
 
-from tests.e2e.node import NUMBER, account, free_port, gateway
+from tests.e2e.node import NUMBER, account, gateway
 from tests.e2e.served import served
 from tests.phone import phone
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 20.0
 
@@ -47,7 +47,7 @@ async def test_a_call_is_placed_and_hung_up_by_another_process(tmp_path: Path) -
         own = f'[accounts.acme.numbers."{NUMBER}"]\n'
         declaration = account(also=own) + gateway("carrier", await callee.address())
         async with served(tmp_path, declaration, api=False) as node:
-            url = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+            url = f"http://127.0.0.1:{free_port()}"
             config = tmp_path / "api.toml"
             text = node.config.read_text().replace("enabled = false", "enabled = true")
             config.write_text(text.replace(node.api_url.removeprefix("http://"), url.removeprefix("http://")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from tests.baresip import baresip
 from tests.e2e.conftest import MakePlatform, Voices
 from tests.e2e.ears import CLEAR
 from tests.e2e.flows import flow, record, say
-from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, account, free_port
+from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, account
+from tests.ports import free_port
 
 pytestmark = pytest.mark.peer
 
@@ -23,7 +23,7 @@ async def test_baresip_hears_the_prompt_is_recorded_and_ends_with_a_key(
     async with node(account(flow=flow(say(), record()))) as here:
         pbx = baresip(
             tmp_path / "baresip",
-            port=free_port(socket.SOCK_STREAM),
+            port=free_port(),
             voice=voices(1000),
             identity=f"sip:{USER}@acme.{BASE_DOMAIN}",
             user=USER,

@@ -14,8 +14,9 @@ import pytest
 from tests.e2e.conftest import MakePlatform, Voices
 from tests.e2e.ears import hears
 from tests.e2e.flows import flow, transfer
-from tests.e2e.node import BASE_DOMAIN, PASSWORD, account, free_port, gateway, stored
+from tests.e2e.node import BASE_DOMAIN, PASSWORD, account, gateway, stored
 from tests.phone import phone
+from tests.ports import free_port
 from tests.sipp import Sipp, SippRun, sipp
 from voice.records import CallStatus, LegChanged, LegStarted, LegStatus
 
@@ -102,7 +103,7 @@ async def test_the_next_gateway_is_tried_when_one_is_dead_silent_or_broken(
     ):
         addresses = {
             "dead": f"127.0.0.1:{free_port()}",
-            "closed": f"127.0.0.1:{free_port(socket.SOCK_STREAM)}",
+            "closed": f"127.0.0.1:{free_port()}",
             "silent": silent,
             "broken": await broken.address(),
             "well": await well.address(),

@@ -8,7 +8,8 @@ import pytest
 
 from tests.e2e.conftest import MakePlatform
 from tests.e2e.flows import flow, transfer
-from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, account, free_port, gateway, stored
+from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, account, gateway, stored
+from tests.ports import free_port
 from tests.sipp import DEFAULTS, SippRun, caller_arguments, sipp
 
 pytestmark = pytest.mark.peer

@@ -14,8 +14,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.e2e.node import NUMBER, account, free_port, gateway
+from tests.e2e.node import NUMBER, account, gateway
 from tests.e2e.served import Served, served
+from tests.ports import free_port
 from tests.sipp import invited, sipp
 
 pytestmark = [pytest.mark.long, pytest.mark.peer]

@@ -12,9 +12,10 @@ from pathlib import Path
 from tests.e2e.conftest import MakePlatform, Voices
 from tests.e2e.ears import hears
 from tests.e2e.flows import flow, pause, play
-from tests.e2e.node import NUMBER, account, free_port, gateway, media, stored
+from tests.e2e.node import NUMBER, account, gateway, media, stored
 from tests.e2e.served import served
 from tests.phone import phone
+from tests.ports import free_port
 from tests.sipp import invited, sipp
 from voice.bells import Bells
 from voice.commands import Command, Kind, Outcome, Result

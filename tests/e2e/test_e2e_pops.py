@@ -12,8 +12,9 @@ from tests.audio import listen, read_wav, tone_seconds
 from tests.e2e.conftest import Voices
 from tests.e2e.ears import CLEAR
 from tests.e2e.flows import flow, record, say
-from tests.e2e.node import Platform, account, free_port, platform, settings_text, trunkflow_json
+from tests.e2e.node import Platform, account, platform, settings_text, trunkflow_json
 from tests.notes import PATIENCE_SECONDS
+from tests.ports import free_port
 from voice.records import CallStarted
 
 KEY = '[node.relay]\nkey = "a key that both points of presence share"\n'

@@ -14,10 +14,11 @@ import pytest
 from tests.e2e.conftest import MakePlatform
 from tests.e2e.flows import flow, hangup, pause, say
 from tests.e2e.node import NUMBER, account, gateway
-from tests.kamailio import DOMAIN, HOST, PASSWORD, USER, free_port
+from tests.kamailio import DOMAIN, HOST, PASSWORD, USER
 from tests.kamailio import registrar as kamailio
 from tests.notes import PATIENCE_SECONDS
 from tests.phone import phone
+from tests.ports import free_port
 from voice.live import NodeState
 from voice.records import CallEnded, CallStarted, CallStatus, Event
 from voice.sip.message import Request, parse_message

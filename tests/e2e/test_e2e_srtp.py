@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import socket
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.audio import listen, read_wav, tone_seconds
-from tests.baresip import baresip
+from tests.baresip import Baresip, baresip
 from tests.e2e.conftest import MakePlatform, Voices
 from tests.e2e.ears import CLEAR, hears
 from tests.e2e.flows import flow, record, say, transfer
-from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, Platform, account, free_port, gateway
+from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, Platform, account, gateway
 from tests.phone import Phone, phone
+from tests.ports import free_port
 from tests.sipp import sipp
 from tests.wiretap import PLAIN_BYTES, TAG_BYTES, audio_port, overheard, sizes, wiretap
 from voice.records import LegChanged, LegStarted, LegStatus, Refusal
@@ -29,6 +30,22 @@ ACTIVE, LOCAL_HOLD = 1, 2
 
 def srtp(policy: str) -> str:
     return f'srtp = "{policy}"'
+
+
+def softphone(
+    here: Platform, voices: Voices, tmp_path: Path, encryption: str | None
+) -> AbstractAsyncContextManager[Baresip]:
+    """baresip, as the PBX of the account; `encryption` in its words."""
+    return baresip(
+        tmp_path / "baresip",
+        port=free_port(),
+        voice=voices(CALLER),
+        identity=f"sip:{USER}@acme.{BASE_DOMAIN}",
+        user=USER,
+        password=PASSWORD,
+        proxy=here.door(),
+        media_encryption=encryption,
+    )
 
 
 def rtp_ports(here: Platform) -> range:
@@ -90,17 +107,7 @@ async def test_baresip_and_the_domains_policy(
 ) -> None:
     with wiretap() as tap:
         async with node(account(flow=flow(say(), record()), domain=srtp(policy))) as here:
-            pbx = baresip(
-                tmp_path / "baresip",
-                port=free_port(socket.SOCK_STREAM),
-                voice=voices(CALLER),
-                identity=f"sip:{USER}@acme.{BASE_DOMAIN}",
-                user=USER,
-                password=PASSWORD,
-                proxy=here.door(),
-                media_encryption=encryption,
-            )
-            async with pbx as caller:
+            async with softphone(here, voices, tmp_path, encryption) as caller:
                 await caller.command("dial", f"sip:{NUMBER}@acme.{BASE_DOMAIN}")
                 await here.recorded(1.0)
                 await caller.command("hangup")
@@ -120,17 +127,7 @@ async def test_baresip_is_refused_where_srtp_is_forbidden(
     node: MakePlatform, voices: Voices, tmp_path: Path
 ) -> None:
     async with node(account(flow=flow(say()), domain=srtp("forbidden"))) as here:
-        pbx = baresip(
-            tmp_path / "baresip",
-            port=free_port(socket.SOCK_STREAM),
-            voice=voices(CALLER),
-            identity=f"sip:{USER}@acme.{BASE_DOMAIN}",
-            user=USER,
-            password=PASSWORD,
-            proxy=here.door(),
-            media_encryption="srtp-mand",
-        )
-        async with pbx as caller:
+        async with softphone(here, voices, tmp_path, "srtp-mand") as caller:
             await caller.command("dial", f"sip:{NUMBER}@acme.{BASE_DOMAIN}")
             closed = await caller.event("CALL_CLOSED")
         [refusal] = here.notes.all(Refusal)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -17,7 +16,8 @@ import pytest
 from tests.audio import read_wav, tone_seconds
 from tests.baresip import baresip
 from tests.e2e.conftest import MakePlatform, Voices
-from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, Platform, account, free_port
+from tests.e2e.node import BASE_DOMAIN, NUMBER, PASSWORD, USER, Platform, account
+from tests.ports import free_port
 from voice.records import CallStarted, StepFinished, StepStarted
 from voice.store.database import Database
 from voice.store.listing import Accounts
@@ -97,7 +97,7 @@ async def signing_key(here: Platform) -> str:
 
 
 async def test_a_message_is_left_in_the_mailbox(node: MakePlatform, voices: Voices, tmp_path: Path) -> None:
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     async with (
         node(account(url=f"http://127.0.0.1:{port}/flow")) as here,
         mailbox(port, await signing_key(here)) as server,
@@ -107,7 +107,7 @@ async def test_a_message_is_left_in_the_mailbox(node: MakePlatform, voices: Voic
             assert made.status == 201
         pbx = baresip(
             tmp_path / "baresip",
-            port=free_port(socket.SOCK_STREAM),
+            port=free_port(),
             voice=voices(1000),
             identity=f"sip:{USER}@acme.{BASE_DOMAIN}",
             user=USER,

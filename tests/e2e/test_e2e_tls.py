@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from tests.e2e.node import (
     USER,
     Platform,
     account,
-    free_port,
     gateway,
     pbx_arguments,
     platform,
@@ -31,6 +29,7 @@ from tests.e2e.served import Served
 from tests.edge.authority import Authority
 from tests.notes import PATIENCE_SECONDS
 from tests.phone import phone
+from tests.ports import free_port
 from voice.node import NodeError
 from voice.records import Refusal
 
@@ -141,7 +140,7 @@ async def test_baresip_calls_over_tls(authority: Authority, voices: Voices, tmp_
     async with platform(tmp_path, account(flow=flow(say(), record())), settings(authority)) as here:
         pbx = baresip(
             tmp_path / "baresip",
-            port=free_port(socket.SOCK_STREAM),
+            port=free_port(),
             voice=voices(1000),
             identity=f"sip:{USER}@{DOMAIN}",
             user=USER,

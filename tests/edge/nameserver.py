@@ -14,6 +14,8 @@ import dns.rdataset
 import dns.rdatatype
 import dns.zone
 
+from tests.ports import free_port
+
 ORIGIN = "sip.test"
 _SOA = f"@ 60 IN SOA ns.{ORIGIN}. admin.{ORIGIN}. 1 3600 600 86400 60\n@ 60 IN NS ns.{ORIGIN}.\n"
 
@@ -85,8 +87,8 @@ async def serving(records: str) -> AsyncIterator[NameServer]:
     """Records as a zone file of `ORIGIN` writes them."""
     server = NameServer(records)
     loop = asyncio.get_running_loop()
-    tcp = await asyncio.start_server(server.by_tcp, "127.0.0.1", 0)
-    server.address = tcp.sockets[0].getsockname()
+    server.address = ("127.0.0.1", free_port())
+    tcp = await asyncio.start_server(server.by_tcp, *server.address)
     server.udp, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=server.address)
     try:
         yield server

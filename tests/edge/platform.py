@@ -26,7 +26,7 @@ from sip_config.model import (
 )
 from tests.edge.sockets import PATIENCE_SECONDS, NoSeats, Records
 from tests.edge.world import ACCOUNT, BASE, an_account
-from voice.drill.laboratory import free_port
+from tests.ports import free_port
 from voice.edge.core.liveness import PopState
 from voice.edge.server import Edge
 from voice.edge.settings import EdgeSettings, Listen, PopRelay, TlsSettings
@@ -129,7 +129,7 @@ async def platform(
     `configuration`.
     """
     hosts = hosts_of(names)
-    port = free_port(list(hosts.values()))
+    port = free_port()
     addresses: dict[str, str | None] = {name: f"{host}:{port}" for name, host in hosts.items()}
     async with AsyncExitStack() as stack:
         found = {}

@@ -90,10 +90,10 @@ def address(edge: Edge, transport: str) -> tuple[str, int]:
     return door.local_host, door.port
 
 
-def udp_socket(host: str = "127.0.0.1") -> socket.socket:
+def udp_socket(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_DGRAM)
-    made.bind((host, 0))
+    made.bind((host, port))
     made.setblocking(False)
     return made
 

@@ -11,9 +11,9 @@ import pytest
 from sip_config.gateway_options import PLAIN_CARRIER, GatewayOptions
 from sip_config.identity_policy import IdentityPolicy
 from sip_config.model import Transport
-from tests.e2e.node import free_port
 from tests.edge.sockets import address, running
 from tests.edge.world import DOMAIN, NUMBER, an_account, directory, gateway
+from tests.ports import free_port
 from tests.sipp import DEFAULTS, SippRun, caller_arguments, sipp
 from voice.records import CallEnded, CallStarted, CallStatus, Record
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -27,6 +26,7 @@ from tests.edge.sockets import (
 )
 from tests.edge.test_edge_transports import closed, invite, options, read_message
 from tests.edge.world import BASE, DOMAIN, directory, gateway
+from tests.ports import free_port
 from voice.edge.server import Edge
 from voice.edge.settings import StreamLimits
 from voice.edge.transports.certificates import CertificateFault
@@ -503,9 +503,7 @@ async def test_a_gateway_is_reached_by_the_connection_that_it_opened_if_it_has_p
     authority: Authority, name: str, reached: bool
 ) -> None:
     """RFC 5923: nobody listens where the gateway says that it does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     there = gateway(host="127.0.0.1", port=port, transport=Transport.TLS)
     tls = authority.settings(authority.issue("edge.pem", DOMAIN), client_authorities=authority.file)
     async with running(directory(networks=("127.0.0.0/8",), gateways=[there]), settings(tls=tls)) as (

@@ -20,6 +20,7 @@ from tests.edge.sockets import (
     udp_socket,
 )
 from tests.edge.world import BASE, DOMAIN, NUMBER, SDP, directory, gateway
+from tests.ports import free_port
 from voice.edge.server import Edge
 from voice.edge.settings import StreamLimits
 from voice.records import CallEnded, LegChanged, LegStatus, Refusal
@@ -176,8 +177,7 @@ async def test_a_peer_that_does_not_read_is_cut_off() -> None:
 
 
 async def test_an_icmp_error_ends_the_attempt_at_a_gateway_at_once() -> None:
-    with udp_socket() as sock:
-        dead = sock.getsockname()[1]
+    dead = free_port()
     config = directory(
         networks=("127.0.0.0/8",), gateways=[gateway(host="127.0.0.1", port=dead, attempt_seconds=9.0)]
     )
@@ -192,9 +192,7 @@ async def test_an_icmp_error_ends_the_attempt_at_a_gateway_at_once() -> None:
 
 
 async def test_a_connection_to_a_gateway_that_is_refused_is_a_transport_error() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        dead = probe.getsockname()[1]
+    dead = free_port()
     config = directory(
         networks=("127.0.0.0/8",), gateways=[gateway(host="127.0.0.1", port=dead, transport=Transport.TCP)]
     )
@@ -222,8 +220,8 @@ async def test_a_request_too_long_for_a_datagram_goes_over_tcp_to_a_gateway_that
         await read_message(reader)
         writer.close()
 
-    with udp_socket() as carrier, udp_socket() as pbx:
-        port = carrier.getsockname()[1]
+    port = free_port()
+    with udp_socket(port=port) as carrier, udp_socket() as pbx:
         server = await asyncio.start_server(by_tcp, "127.0.0.1", port) if takes_tcp else None
         config = directory(networks=("127.0.0.0/8",), gateways=[gateway(host="127.0.0.1", port=port)])
         async with running(config) as (edge, _):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from sip_config.model import Pop, Region
 from sip_config.zone import TCP, UDP, NameServer, Service, ZoneOptions, zone
 from tests.audio import tone, write_wav
 from tests.baresip import baresip
-from tests.e2e.node import free_port
 from tests.edge.platform import STEADY, PopEdge, platform
 from tests.edge.telephone import telephone
 from tests.edge.world import BASE, NUMBER, SDP, gateway
 from tests.nsd import HOST, serving
+from tests.ports import free_port
 from voice.edge.resolve import Question, Resolver, Unresolvable
 from voice.records import CallEnded, CallStarted
 
@@ -63,7 +62,7 @@ async def test_baresip_calls_by_it(tmp_path: Path, name: str, handled: str) -> N
             serving(tmp_path / "nsd", BASE, zone_of(pops)) as port,
             baresip(
                 tmp_path / "baresip",
-                port=free_port(socket.SOCK_STREAM),
+                port=free_port(),
                 voice=voice,
                 identity=f"sip:pbx@{name}.{BASE}",
                 user="pbx",

@@ -13,7 +13,6 @@ import pytest
 
 from sip_config.gateway_options import GatewayOptions
 from sip_config.model import DigestAlgorithm, Number, Transport
-from tests.e2e.node import free_port
 from tests.edge.authority import Authority
 from tests.edge.nameserver import ORIGIN, serving
 from tests.edge.sockets import PATIENCE_SECONDS, address, received, running, settings, udp_socket
@@ -21,6 +20,7 @@ from tests.edge.test_edge_tls import carrier as carrier_by_tls
 from tests.edge.test_edge_tls import connected, status
 from tests.edge.test_edge_transports import invite
 from tests.edge.world import ACCOUNT, DOMAIN, FLOW, NUMBER, SDP, directory, gateway
+from tests.ports import free_port
 from tests.sipp import caller_arguments, sipp
 from voice.edge.core.registration import Standing
 from voice.edge.server import Edge

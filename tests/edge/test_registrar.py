@@ -15,7 +15,8 @@ from tests.edge.authority import Authority
 from tests.edge.sockets import PATIENCE_SECONDS, received, running, settings, udp_socket
 from tests.edge.test_gateways_on_sockets import standing, until
 from tests.edge.world import ACCOUNT, FLOW, SDP, directory, gateway
-from tests.kamailio import DOMAIN, HOST, PASSWORD, USER, free_port, registrar
+from tests.kamailio import DOMAIN, HOST, PASSWORD, USER, registrar
+from tests.ports import free_port
 from voice.edge.core.registration import Standing
 from voice.records import CallStarted, Event
 

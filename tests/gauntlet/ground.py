@@ -7,15 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
-from socket import SOCK_STREAM
 
 from sip_config.credentials import ha1_for_all
 from sip_config.directory import Directory
 from sip_config.model import Acl, AclId, Domain, DomainId, SipAccount, Transport
-from tests.e2e.node import free_port
 from tests.edge.sockets import PATIENCE_SECONDS, Records, running, settings
 from tests.edge.world import ACCOUNT, BASE, DOMAIN, NUMBER, an_account, gateway
 from tests.gauntlet.carrier import Carrier, carrier
+from tests.ports import free_port
 from voice.edge.server import Edge
 from voice.edge.settings import Listen, TlsSettings
 from voice.gauntlet.aim import Aim
@@ -57,7 +56,7 @@ async def ground(
 
     `from_anywhere`: a login is enough, so that no address of an attacker is named, and each may be banned.
     """
-    port, secure = free_port(SOCK_STREAM), free_port(SOCK_STREAM)
+    port, secure = free_port(), free_port()
     ports = {Transport.UDP: port, Transport.TCP: port, **({Transport.TLS: secure} if tls else {})}
     listen = tuple(Listen(transport=one, host="127.0.0.1", port=its_port) for one, its_port in ports.items())
     async with carrier() as far_end:

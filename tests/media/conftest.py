@@ -15,7 +15,7 @@ from callflows.ports import DialRequest
 from sip_config.model import SrtpPolicy
 from tests.phone import Phone, phone
 from tests.pool.conftest import order_for
-from tests.rtp import free_rtp_range
+from tests.ports import free_rtp_range
 from voice.media.pj import PjEngine
 from voice.media.seam import EventSink, LegEvent, MediaLeg, MediaSettings
 from voice.pool.line import LiveLine

@@ -22,7 +22,7 @@ from tests.audio import tone, write_wav
 from tests.notes import Notes
 from tests.outbound.conftest import NODE, account
 from tests.pool.conftest import RTP_SPAN, OneFlow, OneSound, Writers, process_config
-from tests.rtp import free_rtp_range
+from tests.ports import free_rtp_range
 from voice.bells import Bells
 from voice.command_worker import CommandWorker
 from voice.edge.server import Edge

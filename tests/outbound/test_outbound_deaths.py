@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select
 
-from tests.e2e.node import free_port
 from tests.outbound.conftest import a_call
 from tests.phone import Phone, phone
 from tests.pool.conftest import GREET
+from tests.ports import free_port
 from voice.store import schema
 from voice.store.database import Database, sqlite_url
 from voice.store.outbound import NewCall, OutboundStore

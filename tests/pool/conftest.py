@@ -15,7 +15,7 @@ from callflows.model import Utterance
 from callflows.ports import Prompt, Unavailable
 from tests.audio import tone, write_wav
 from tests.notes import Notes
-from tests.rtp import free_rtp_range
+from tests.ports import free_rtp_range
 from voice.pool.callprocess import ProcessConfig
 from voice.pool.desk import Desk
 from voice.pool.fleet import PoolSettings

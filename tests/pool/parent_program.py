@@ -24,7 +24,7 @@ from tests.pool.conftest import (
     order_for,
     process_config,
 )
-from tests.rtp import free_rtp_range
+from tests.ports import free_rtp_range
 from voice.pool.desk import Desk
 from voice.pool.fleet import PoolSettings
 from voice.pool.pool import Pool

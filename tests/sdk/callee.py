@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from tests.e2e.conftest import MakePlatform
-from tests.e2e.node import NUMBER, Platform, account, free_port, gateway
+from tests.e2e.node import NUMBER, Platform, account, gateway
 from tests.phone import phone
+from tests.ports import free_port
 from tests.sipp import sipp
 
 SOURCE = NUMBER

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
+from tests.ports import free_port
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -40,10 +42,9 @@ async def site() -> AsyncIterator[Site]:
     await runner.setup()
     try:
         # Two addresses of this machine, so that a test can call one of them public.
-        first = web.TCPSite(runner, "127.0.0.1", 0)
-        await first.start()
-        site.port = int(first.name.rpartition(":")[2])
-        await web.TCPSite(runner, "127.0.0.2", site.port).start()
+        site.port = free_port()
+        for host in ("127.0.0.1", "127.0.0.2"):
+            await web.TCPSite(runner, host, site.port).start()
         yield site
     finally:
         await runner.cleanup()

@@ -157,7 +157,7 @@ class Laboratory:
 async def laboratory(base_domain: str, pops: Sequence[Pop], relay: PopRelay) -> AsyncIterator[Laboratory]:
     """Started edges for all POPs.  Raises OSError when loopback addresses cannot be had."""
     hosts = {pop.name: f"{_EDGES}{at}" for at, pop in enumerate(pops, 1)}
-    port = free_port(tuple(hosts.values()))
+    port = _free_port(tuple(hosts.values()))
     addresses = {name: (host, port) for name, host in hosts.items()}
     names = {host: name for name, host in hosts.items()}
     callee = Callee(CALLEE, names.__getitem__)
@@ -186,7 +186,7 @@ def _same(directory: Directory) -> Directory:
     return directory
 
 
-def free_port(hosts: Sequence[str]) -> int:
+def _free_port(hosts: Sequence[str]) -> int:
     """A port that is free at all addresses: one for all, as on a real platform."""
     for _ in range(100):
         socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in hosts]
