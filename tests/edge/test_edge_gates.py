@@ -20,7 +20,7 @@ from tests.edge.world import (
     an_account,
     directory,
     established,
-    gateway,
+    trunk,
     with_credentials,
 )
 from voice.records import CallStarted, Refusal
@@ -28,12 +28,6 @@ from voice.sip.flow import Flow
 from voice.sip.message import Request, Response
 
 USERS = {"pbx": "secret"}
-
-
-def trunk(**config: object) -> tuple[World, Agent, Agent]:
-    """A world with a plain trunk, its PBX, and the carrier."""
-    world = World(directory(gateways=[gateway()], **config))  # type: ignore[arg-type]
-    return world, world.agent(PBX), world.agent(CARRIER)
 
 
 def refused(world: World) -> Refusal:

@@ -24,6 +24,7 @@ from tests.edge.world import (
     directory,
     established,
     gateway,
+    trunk,
     with_credentials,
 )
 from voice.edge.core.unanswered import MOST_WAITING
@@ -37,11 +38,6 @@ USERS = {"pbx": "secret"}
 STRANGER = "77.1.2.3"
 FOLDED_SECONDS = 6
 CALL = "0c000000-0000-4000-8000-00000000000c"
-
-
-def trunk(**config: object) -> tuple[World, Agent, Agent]:
-    world = World(directory(gateways=[gateway()], **config))  # type: ignore[arg-type]
-    return world, world.agent(PBX), world.agent(CARRIER)
 
 
 def causes(world: World) -> list[str]:

@@ -472,5 +472,11 @@ def established(
     return ends
 
 
+def trunk(**config: object) -> tuple[World, Agent, Agent]:
+    """A world with a plain trunk, its PBX, and the carrier; `config` as `directory` takes it."""
+    world = World(directory(gateways=[gateway()], **config))  # type: ignore[arg-type]
+    return world, world.agent(PBX), world.agent(CARRIER)
+
+
 def gateway(name: str = "carrier", host: str = CARRIER, **more: object) -> Gateway:
     return Gateway(id=name, account_id=None, name=name, host=host, **more)  # type: ignore[arg-type]
