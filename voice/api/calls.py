@@ -75,7 +75,8 @@ class Calls:
 
     async def create(self, request: Request) -> Reply:
         body = request.body
-        policy = await self._accounts.identity(request.account_id)
+        terms = await self._accounts.terms(request.account_id)
+        policy = terms.identity
         source = body.required("source", e164_in(policy.country))
         destination = body.required("destination", dialable_in(policy.country))
         ring_seconds = body.get(
@@ -95,9 +96,7 @@ class Calls:
             document = stored["document"] if stored else None
             if stored is None:
                 body.fault("callFlowId", f"The account has no callflow `{flow_id}`.")
-        if destination and (
-            why := out_of_reach(await self._accounts.limits(request.account_id), destination)
-        ):
+        if destination and (why := out_of_reach(terms.limits, destination)):
             body.fault("destination", why)
         body.check()
         if not request.is_test and destination.startswith("+"):
@@ -114,7 +113,7 @@ class Calls:
                 document=document,
                 callflow_id=flow_id,
                 ring_seconds=float(ring_seconds),
-                max_seconds=await self._accounts.max_call_seconds(request.account_id),
+                max_seconds=terms.max_call_seconds,
                 simulated=request.is_test,
                 webhook_url=webhook_url,
                 webhook_token=webhook_token,
@@ -144,12 +143,12 @@ class Calls:
 
     async def add_leg(self, request: Request) -> Reply:
         call = await self._call(request)
+        terms = await self._accounts.terms(request.account_id)
         try:
-            policy = await self._accounts.identity(request.account_id)
-            destination = dialable_in(policy.country)(request.path["destination"])
+            destination = dialable_in(terms.identity.country)(request.path["destination"])
         except Misfit as misfit:
             raise Invalid.field("destination", misfit.message) from None
-        if why := out_of_reach(await self._accounts.limits(request.account_id), destination):
+        if why := out_of_reach(terms.limits, destination):
             raise Invalid.field("destination", why)
         if call["ended_at"] is not None:
             raise Conflict("The call has ended.")

@@ -61,7 +61,8 @@ class Verifications:
         body = request.body
         _check_channel(body)
         now = self._clock()
-        policy = await self._accounts.identity(request.account_id)
+        terms = await self._accounts.terms(request.account_id)
+        policy = terms.identity
         number = body.required("recipient", e164_in(policy.country))
         originator = body.optional("originator", text(longest=32), zero_is_unset=True)
         template = body.get("template", text(longest=500), USUAL_TEMPLATE, zero_is_unset=True)
@@ -80,7 +81,7 @@ class Verifications:
         caller_id = await self._caller_id(request.account_id, originator, policy, body)
         token = new_token(length or 6)
         document = _document(template or USUAL_TEMPLATE, token, language, voice, body)
-        if number and (why := out_of_reach(await self._accounts.limits(request.account_id), number)):
+        if number and (why := out_of_reach(terms.limits, number)):
             body.fault("recipient", why)
         body.check()
         recipient = number.removeprefix("+")

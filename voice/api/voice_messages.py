@@ -65,7 +65,8 @@ class VoiceMessages:
         body = request.body
         now = self._clock()
         spoken = body.required("body", text(longest=LONGEST_BODY))
-        policy = await self._accounts.identity(request.account_id)
+        terms = await self._accounts.terms(request.account_id)
+        policy = terms.identity
         numbers = _recipients(body, policy.country)
         originator = body.optional("originator", text(longest=32), zero_is_unset=True)
         caller_id = await self._caller_id(request.account_id, originator, policy, body)
@@ -92,14 +93,12 @@ class VoiceMessages:
             created_at=now,
         )
         document = _document(message, body)
-        limits = await self._accounts.limits(request.account_id)
         for number in numbers:
-            if why := out_of_reach(limits, f"+{number}"):
+            if why := out_of_reach(terms.limits, f"+{number}"):
                 body.fault("recipients", why)
         body.check()
         if not request.is_test:
             await self._purse.check(request.account_id, [f"+{number}" for number in numbers])
-        longest = await self._accounts.max_call_seconds(request.account_id)
         wanted = [
             (
                 number,
@@ -111,7 +110,7 @@ class VoiceMessages:
                     destination=f"+{number}",
                     document=document,
                     ring_seconds=RING_SECONDS,
-                    max_seconds=longest,
+                    max_seconds=terms.max_call_seconds,
                     simulated=request.is_test,
                     not_before=max(scheduled or 0.0, now),
                     created_at=now,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, Table, func, or_, select, update
@@ -51,6 +51,16 @@ class CallFilter:
     """Calls that began before."""
 
 
+class Terms(NamedTuple):
+    """On which an account may call."""
+
+    identity: IdentityPolicy
+    """What its calls may show of who calls."""
+    limits: CallLimits
+    """What it may call."""
+    max_call_seconds: int
+
+
 class Accounts:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -62,28 +72,19 @@ class Accounts:
             async with self._database.reading() as connection:
                 return (await connection.execute(query)).scalars().first()
 
-    async def max_call_seconds(self, account_id: str) -> int:
-        """How long a call of the account may last."""
-        query = select(accounts.c.max_call_seconds).where(accounts.c.id == account_id)
+    async def terms(self, account_id: str) -> Terms:
+        """Of an account that there is."""
+        query = select(accounts.c.identity, accounts.c.limits, accounts.c.max_call_seconds).where(
+            accounts.c.id == account_id
+        )
         with self._database.errors():
             async with self._database.reading() as connection:
-                return int((await connection.execute(query)).scalar_one())
-
-    async def identity(self, account_id: str) -> IdentityPolicy:
-        """What its calls may show of who calls."""
-        query = select(accounts.c.identity).where(accounts.c.id == account_id)
-        with self._database.errors():
-            async with self._database.reading() as connection:
-                stored = (await connection.execute(query)).scalar_one()
-                return msgspec.json.decode(stored, type=IdentityPolicy)
-
-    async def limits(self, account_id: str) -> CallLimits:
-        """What it may call."""
-        query = select(accounts.c.limits).where(accounts.c.id == account_id)
-        with self._database.errors():
-            async with self._database.reading() as connection:
-                stored = (await connection.execute(query)).scalar_one()
-                return msgspec.json.decode(stored, type=CallLimits)
+                identity, limits, seconds = (await connection.execute(query)).one()
+        return Terms(
+            msgspec.json.decode(identity, type=IdentityPolicy),
+            msgspec.json.decode(limits, type=CallLimits),
+            int(seconds),
+        )
 
 
 class Listing:
