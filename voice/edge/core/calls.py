@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sip_config.routing import RunCallflow, SendOut
+from voice.edge.core.answers import Answers, Verdict
 from voice.edge.core.best import Final
 from voice.edge.core.branch import Branch
 from voice.edge.core.call_facts import CallFacts, Kind
 from voice.edge.core.crossing import Crossing
 from voice.edge.core.farewell import Farewell
 from voice.edge.core.gates import Admission
-from voice.edge.core.gateway_sources import unmarked
 from voice.edge.core.guise import guise_of
 from voice.edge.core.held_records import HeldRecords
-from voice.edge.core.identity import from_on_record
 from voice.edge.core.invite import Invite
 from voice.edge.core.kernel import Kernel, new_id
 from voice.edge.core.legs import Leg, hung_up, status_after
@@ -26,7 +25,7 @@ from voice.edge.core.tokens import DialogToken, ids_of
 from voice.edge.core.wishes import SeatWanted
 from voice.media.srtp import USUAL_SRTP, srtp_uri
 from voice.pool.orders import CallOrder, Seat
-from voice.records import CallChanged, CallEnded, CallStarted, CallStatus, Direction, Gate, LegStatus, Refusal
+from voice.records import CallChanged, CallEnded, CallStarted, CallStatus, Direction, Gate, LegStatus
 from voice.sip.deadlines import Deadlines
 from voice.sip.flow import Flow
 from voice.sip.headers import printable
@@ -45,8 +44,9 @@ _CALL_STATUS = {
 class Calls:
     """Begins calls that were let in, and knows when they have ended."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, answers: Answers) -> None:
         self._kernel = kernel
+        self._answers = answers
         self._longest: Deadlines[LiveCall] = Deadlines()
         self.begun = 0
 
@@ -320,29 +320,19 @@ class Calls:
     def _pool_refused(
         self, crossing: Crossing, admission: Admission, cause: str, rule: str, problem: str, now: float
     ) -> None:
-        source, request = admission.came_from or crossing.source, crossing.request
+        request, domain = crossing.request, admission.domain
         assert request is not None
-        sip_call_id = printable(request.call_id[:256])
-        if self._kernel.refusals.again(source.host, cause, rule, sip_call_id):
-            return
-        refusal = Refusal(
-            at=now,
+        verdict = Verdict(
+            status=503,
             gate=Gate.POOL,
             cause=cause,
             rule=rule,
             remedy=f"{problem}: call again later, or give the node a larger call pool.",
-            sip_status=503,
-            source_address=_shown(source),
-            method=request.method,
-            request_uri=printable(unmarked(request.uri)[:256]),
-            from_uri=from_on_record(request, delivered=admission.domain is None),
-            sip_call_id=sip_call_id,
             account_id=admission.account.id,
-            domain=admission.domain.label if admission.domain else None,
-            acl=admission.acl_name,
-            sip_account=admission.sip_account.username if admission.sip_account else None,
+            domain=domain.label if domain else None,
+            admitted=admission.admitted,
         )
-        self._kernel.refusals.write(refusal, source.host, now)
+        self._answers.record(request, admission.came_from or crossing.source, verdict, now)
 
 
 def _shown(source: Flow) -> str:

@@ -96,7 +96,7 @@ class Proxy:
         self._sources = Sources(self.kernel, self._answers, self._gates.was_challenged)
         self.liveness = Liveness(self.kernel)
         self._relay = PopRelay(self.kernel, self._answers, self.liveness)
-        self.calls = Calls(self.kernel)
+        self.calls = Calls(self.kernel, self._answers)
         self.dials = Dials(self.kernel)
         self.carriers = Carriers(self.kernel)
         self.draining = False
