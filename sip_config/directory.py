@@ -185,6 +185,11 @@ class Directory:
         account = self.account(account_id)
         return self.owns(account_id, e164) or (account is not None and account.identity.allows(e164))
 
+    def country_of(self, account_id: str) -> str | None:
+        """In whose national format the account writes numbers."""
+        account = self.account(account_id)
+        return None if account is None else account.identity.country
+
     def gateways_for(self, account_id: str, e164: str) -> tuple[Gateway, ...]:
         """The gateways to try for a number, in order: longest prefix, then `sip_config.preference.in_order`.
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from enum import IntFlag
-from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple
 
 from sip_config.admission import Refused
 from sip_config.identity_policy import IdentityPolicy, OtherCallers
-from sip_config.numbers import MAX_TEXT, NumberFault, normalise
+from sip_config.numbers import NumberFault, normalise
 from voice.sip.address import NameAddr, parse_name_addr
 from voice.sip.errors import SipParseError
 from voice.sip.headers import Headers, printable
@@ -337,20 +336,10 @@ def _claim(address: NameAddr, country: str | None) -> Claim | None:
 
 def _claim_of_user(user: str, display: str | None, country: str | None) -> Claim | None:
     name = printable(display[:_MOST_DISPLAY_CHARS]) if display else None
-    number = _number(user, country) if len(user) <= MAX_TEXT else None
-    if number is not None:
-        return Claim(number, True, name, user)
-    return Claim(printable(user[:_MOST_CHARS]), False, name, user) if user else None
-
-
-# Telephones that write a user name into From do so in each call, and the fault takes 5 us to make.
-@lru_cache(maxsize=8_192)
-def _number(user: str, country: str | None) -> str | None:
-    """None: it is no number."""
     try:
-        return normalise(user, country)
+        return Claim(normalise(user, country), True, name, user)
     except NumberFault:
-        return None
+        return Claim(printable(user[:_MOST_CHARS]), False, name, user) if user else None
 
 
 def _with_context(uri: SipUri, user: str) -> str:

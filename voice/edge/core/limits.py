@@ -206,7 +206,8 @@ class Limits:
     def beyond_their_day(self, now: float) -> list[tuple[LiveCall, OverLimit]]:
         """The calls that have to end, since what was talked today has passed a limit of theirs.
 
-        None when the lock is not to be had: sums that somebody is just changing would end calls for nothing.
+        None of them when the lock is not to be had: sums that somebody is just changing would end calls for
+        nothing.
         """
         watched = [
             call

@@ -90,14 +90,10 @@ class Permit:
             account = "" if call is None else str(call.subjects[0])
             return self.refuse(Gate.LIMITS, gateway_by_uri(gateway.name, account, text), text, now)
         try:
-            return self._refused(normalise(uri.username or "", self._country(call)), text, now)
+            country = self._kernel.directory().country_of(call.account_id)
+            return self._refused(normalise(uri.username or "", country), text, now)
         except NumberFault:
             return self._refused(text, text, now)
-
-    def _country(self, call: LiveCall) -> str | None:
-        """In whose national format the account writes numbers."""
-        account = self._kernel.directory().account(call.account_id)
-        return None if account is None else account.identity.country
 
     def _refused(self, destination: str, text: str, now: float) -> Final | None:
         call = self._call

@@ -21,8 +21,7 @@ def refused_referral(kernel: Kernel, token: DialogToken, request: Request) -> Ve
     call = kernel.limits.calls.get(token.call_id) if token.trunk and token.from_caller else None
     if call is None:
         return None
-    account = kernel.directory().account(call.account_id)
-    number = _referred_to(request, None if account is None else account.identity.country)
+    number = _referred_to(request, kernel.directory().country_of(call.account_id))
     over = None if number is None else kernel.limits.denied(call, number)
     if over is None:
         return None
@@ -38,7 +37,7 @@ def refused_referral(kernel: Kernel, token: DialogToken, request: Request) -> Ve
 
 def _referred_to(request: Request, country: str | None) -> str | None:
     """The number; None: there is none."""
-    text = request.headers.get("Refer-To") or request.headers.get("r")
+    text = request.headers.get("Refer-To")
     if text is None:
         return None
     try:
