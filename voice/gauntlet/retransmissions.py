@@ -18,13 +18,17 @@ _TWO_T1: Final = 1.3
 """Within this the first two retransmissions of a 2xx fall, and some more."""
 
 
+def _never(_reply: Reply) -> bool:
+    return False
+
+
 async def _collect(
-    ground: Field, wire: Wire, call_id: str, seconds: float, most: int | None = None
+    ground: Field, wire: Wire, call_id: str, seconds: float, enough: Callable[[Reply], bool] = _never
 ) -> list[Reply]:
-    """The responses of the call that come within this time, and no more than `most`."""
+    """The responses of the call that come within this time, up to the first that is `enough`."""
     replies: list[Reply] = []
     until = time.monotonic() + seconds
-    while len(replies) != most and (left := until - time.monotonic()) > 0:
+    while (left := until - time.monotonic()) > 0:
         reply = await wire.receive(left)
         if reply is None:
             break
@@ -32,6 +36,8 @@ async def _collect(
             await ground.obey(wire, reply)
         elif reply.get("call-id") == call_id and reply.status:
             replies.append(reply)
+            if enough(reply):
+                break
     return replies
 
 
@@ -75,19 +81,10 @@ async def _invite(ground: Field) -> str:
 
 
 async def _until_final(ground: Field, wire: Wire, call_id: str) -> list[Reply]:
-    replies: list[Reply] = []
-    until = time.monotonic() + ANSWER_SECONDS
-    while (left := until - time.monotonic()) > 0:
-        reply = await wire.receive(left)
-        if reply is None:
-            break
-        if reply.method:
-            await ground.obey(wire, reply)
-        elif reply.get("call-id") == call_id and reply.status:
-            replies.append(reply)
-            if reply.final:
-                return replies
-    raise Failed(statuses(replies), "the call got no final response")
+    replies = await _collect(ground, wire, call_id, ANSWER_SECONDS, lambda reply: reply.final)
+    if not replies or not replies[-1].final:
+        raise Failed(statuses(replies), "the call got no final response")
+    return replies
 
 
 async def _answer_again(ground: Field) -> str:
@@ -101,7 +98,7 @@ async def _answer_again(ground: Field) -> str:
         await wire.send(ack_of(invite, final).to_bytes())
         raise refused(replies, "a good call was refused")
     # Acknowledged as soon as one copy has come, so that the next is far off, and a late one is no chance.
-    again = await _collect(ground, wire, invite.call_id, _TWO_T1, most=1)
+    again = await _collect(ground, wire, invite.call_id, _TWO_T1, lambda _copy: True)
     dialog = dialog_of(ground, wire, invite, final)
     await dialog.ack()
     # One that crosses the ACK is here before the answer to what was asked after it.
