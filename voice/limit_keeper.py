@@ -148,7 +148,7 @@ class LimitKeeper:
             if since is None:
                 filled = ledger.knows(account, _FILLED)
                 since = now - (_OVERLAP_SECONDS if filled and not self._shared else REMEMBERED_SECONDS)
-            for _, number in await self._usage.called((account,), since):
+            for number in await self._usage.called(account, since):
                 if number.startswith("+"):
                     with ledger.lock:
                         ledger.meet(account, number)

@@ -6,7 +6,7 @@ Errors of the database come out as StoreError.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from sqlalchemy import delete, func, select
@@ -117,27 +117,24 @@ class LimitUsage:
                 found = (await connection.execute(prepaid)).all()
         return Finances(version, told, {row[0]: (row[1], row[2]) for row in found})
 
-    async def called(self, accounts: Collection[str], since: float) -> list[tuple[str, str]]:
-        """Whom accounts have called since a time, oldest first; each with its account."""
-        found: list[tuple[str, str]] = []
+    async def called(self, account_id: str, since: float) -> list[str]:
+        """Whom an account has called since a time, oldest first."""
+        query = (
+            select(legs.c.destination)
+            .join(calls, calls.c.id == legs.c.call_id)
+            .where(
+                calls.c.account_id == account_id,
+                calls.c.started_at > since,
+                calls.c.simulated.is_(None),
+                legs.c.direction == Direction.OUTGOING,
+            )
+            .order_by(calls.c.started_at.desc())
+            .limit(MOST_DESTINATIONS)
+        )
         with self._database.errors():
             async with self._database.reading() as connection:
-                for account in accounts:
-                    query = (
-                        select(legs.c.destination)
-                        .join(calls, calls.c.id == legs.c.call_id)
-                        .where(
-                            calls.c.account_id == account,
-                            calls.c.started_at > since,
-                            calls.c.simulated.is_(None),
-                            legs.c.direction == Direction.OUTGOING,
-                        )
-                        .order_by(calls.c.started_at.desc())
-                        .limit(MOST_DESTINATIONS)
-                    )
-                    latest = (await connection.execute(query)).scalars().all()
-                    found += [(account, number) for number in reversed(latest) if number]
-        return found
+                latest = (await connection.execute(query)).scalars().all()
+        return [number for number in reversed(latest) if number]
 
 
 def _long_ago(now: float) -> float:
