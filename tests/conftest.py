@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.leaks import RUN_MARK, CensusTaker
 
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 10.0
 """How long what is on its way out may take: a process being reaped, a thread ending."""
 
 # Time bounds of single examples alarm falsely on a busy machine.  Function-scoped fixtures (the one

@@ -11,7 +11,7 @@ from tests.e2e.flows import flow, say
 from tests.e2e.node import BASE_DOMAIN, account, settings_text, trunkflow, trunkflow_json
 
 SCANNER = "127.0.0.66"
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 
 
 def options(host: str, port: int, branch: int, agent: str) -> bytes:

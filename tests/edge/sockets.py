@@ -17,7 +17,7 @@ from voice.edge.settings import EdgeSettings, Listen, StreamLimits, TlsSettings
 from voice.pool.orders import CallOrder, PoolFull, Seat
 from voice.records import Record
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 20
 
 Kind = TypeVar("Kind")
 

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 20.0
 
 
 def sdp(codec: str = "8 PCMA/8000", mode: str = "sendrecv", port: int = 9) -> str:
