@@ -11,10 +11,11 @@ import pytest
 from callflows.ports import CallGone, LineState, NotAnswered, Prompt
 from tests.audio import read_wav, tone, tone_seconds, write_wav
 from tests.media.conftest import Stage, first_leg
-from tests.phone import phone
+from tests.phone import PATIENCE_SECONDS, phone
 from tests.pool.conftest import order_for
-from voice.media.seam import Established, Gone, MediaUp, Progress
+from voice.media.seam import Established, Gone, LegEvent, MediaUp, Progress
 from voice.pool import line as line_module
+from voice.pool.line import LiveLine
 from voice.pool.orders import FirstLeg
 
 
@@ -95,6 +96,29 @@ async def test_a_call_that_is_cancelled_while_it_rings_stops_ringing(stage: Stag
         calling.cancel()
         await asyncio.gather(calling, return_exceptions=True)
         assert await callee.ended() == 487
+        await line.ended()
+
+
+async def test_a_call_that_is_cancelled_between_its_answer_and_its_sound_is_hung_up(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with phone("answer") as callee:
+        first = await first_leg(callee)
+        line = stage.line(replace(order_for(None), outbound=first), None)
+
+        def hear_no_sound(event: LegEvent) -> None:
+            if not isinstance(event, MediaUp):
+                LiveLine.hear(line, event)
+
+        # A moment of the event loop, made longer.
+        monkeypatch.setattr(line, "hear", hear_no_sound)
+        calling = asyncio.create_task(line.call(first))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not line.established:
+                await asyncio.sleep(0.005)
+        calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
+        assert await callee.ended() == 200
         await line.ended()
 
 

@@ -11,25 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from callflows.ports import CallGone, RecordingPlace
+from callflows.ports import CallGone, LineState, Prompt, RecordingPlace
+from tests.audio import tone, write_wav
 from tests.media.conftest import Stage
-from tests.pool.bare import Bare, bare, sdp
+from tests.pool.bare import PATIENCE_SECONDS, Bare, bare, sdp
 from voice.media.pj import reinvite
 from voice.media.seam import MediaError
 from voice.pool.line import LiveLine
 
 
 @asynccontextmanager
-async def talking(stage: Stage) -> AsyncIterator[tuple[LiveLine, Bare]]:
-    """A call from an end made of bare messages."""
+async def talking(stage: Stage, mode: str = "sendrecv") -> AsyncIterator[tuple[LiveLine, Bare]]:
+    """A call from an end made of bare messages; `mode`: what it offers."""
     host, port = stage.engine.address
     async with bare(f"sip:{uuid.uuid4()}@{host}:{port}") as end:
-        end.invite(sdp())
+        end.invite(sdp(mode=mode))
         line = await stage.arrival()
         answering = asyncio.create_task(line.answer())
         await end.response(200)
         end.ack()
-        await answering
+        await asyncio.wait_for(answering, PATIENCE_SECONDS)
         yield line, end
 
 
@@ -93,6 +94,19 @@ async def test_a_far_end_that_makes_all_inactive_is_recorded_as_silence_and_come
         end.ack()
         await asyncio.sleep(0.2)
         assert (await recorder.stop()).seconds == pytest.approx(0.8, abs=0.2)
+
+
+async def test_a_call_that_begins_inactive_is_answered_and_heard_from_when_it_is_active(
+    stage: Stage, tmp_path: Path
+) -> None:
+    prompt = write_wav(tmp_path / "prompt.wav", tone(440, 0.3))
+    async with talking(stage, "inactive") as (line, end):
+        assert line.state is LineState.ANSWERED
+        playing = asyncio.create_task(line.play(Prompt(path=str(prompt), seconds=0.3)))
+        end.invite(sdp())
+        await end.response(200)
+        end.ack()
+        await asyncio.wait_for(playing, PATIENCE_SECONDS)
 
 
 async def test_a_hold_whose_far_end_hangs_up_is_over(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.phone import phone
-from tests.pool.bare import bare
+from tests.pool.bare import bare, sdp
 from tests.pool.conftest import GREET, GREET_AND_RECORD, MakeWorld, World, order_for, transfer_to
 from voice.commands import Command, Kind, Result
 from voice.pool.orders import CallOrder, FirstLeg
@@ -97,6 +97,55 @@ async def test_the_owner_ends_a_call_that_rings_with_cancel(world: MakeWorld) ->
     assert outcome is not None
     assert outcome.result is Result.DONE
     assert (ended.status, ended.reason) == (CallStatus.ENDED, "The call was ended by the API.")
+
+
+@pytest.mark.parametrize("rings", [True, False])
+async def test_an_answer_that_crosses_the_cancel_is_hung_up_on(world: MakeWorld, rings: bool) -> None:
+    """RFC 5407 section 3.1.2.  Nothing heard yet, the CANCEL waits for a response, and the answer is one."""
+    async with world() as here, bare("sip:bob@127.0.0.1:9") as bob:
+        order = await place(here, bob.address)
+        invite = await bob.message("INVITE")
+        if rings:
+            bob.answer(invite, "180 Ringing")
+        await here.pool.command(Command(kind=Kind.HANGUP, call_id=order.call_id))
+        if rings:
+            bob.ok(await bob.message("CANCEL"))
+        bob.answer(invite, "200 OK", sdp())
+        await bob.message("ACK")
+        bob.ok(await bob.message("BYE"))
+        ended = await here.notes.first(CallEnded)
+    assert (ended.status, ended.reason) == (CallStatus.ENDED, "The call was ended by the API.")
+
+
+async def test_who_answers_on_hold_is_in_a_call_that_can_be_hung_up(world: MakeWorld) -> None:
+    async with world() as here, bare("sip:bob@127.0.0.1:9") as bob:
+        order = await place(here, bob.address, PAUSE)
+        bob.answer(await bob.message("INVITE"), "200 OK", sdp(mode="inactive"))
+        await here.notes.first(StepStarted)
+        await here.pool.command(Command(kind=Kind.HANGUP, call_id=order.call_id))
+        bob.ok(await bob.message("BYE"))
+        ended = await here.notes.first(CallEnded)
+    assert (ended.status, ended.reason) == (CallStatus.ENDED, "The call was ended by the API.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("", "Not answered: 406 SDP offer/answer incomplete."),
+        (sdp(port=0), "Not placed: the callee's leg ended with 415 SDP negotiation failed."),
+        (sdp("18 G729/8000"), "Not placed: the callee's leg ended with 415 SDP negotiation failed."),
+    ],
+    ids=["no SDP", "port 0", "a codec that was not offered"],
+)
+async def test_an_answer_that_nobody_can_talk_by_ends_the_call(
+    world: MakeWorld, answer: str, reason: str
+) -> None:
+    async with world() as here, bare("sip:bob@127.0.0.1:9") as bob:
+        await place(here, bob.address)
+        bob.answer(await bob.message("INVITE"), "200 OK", answer)
+        bob.ok(await bob.message("BYE"))
+        ended = await here.notes.first(CallEnded)
+    assert (ended.status, ended.reason) == (CallStatus.FAILED, reason)
 
 
 async def test_a_node_that_stops_cancels_what_rings(world: MakeWorld) -> None:

@@ -96,11 +96,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaUp:
-    """Sound flows, or flows anew after a re-INVITE; `held` when the far end does not want ours."""
+    """Both ends agreed on the sound (RFC 3264), or agreed anew; on none, if the far end holds us."""
 
-    held: bool
     early: bool
-    """Before the answer."""
+    """Sound flows before the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

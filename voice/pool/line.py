@@ -161,7 +161,7 @@ class LiveLine:
         """Places the call of an order that the API gave; returns when it is answered and sound flows.
 
         Raises NotAnswered, Unavailable when it cannot be placed, and CallGone when it is hung up meanwhile.
-        Cancelled: CANCEL is sent.
+        Cancelled: CANCEL is sent, or BYE.
         """
         plan = DialPlan(
             call_id=self._order.call_id,
@@ -179,6 +179,8 @@ class LiveLine:
                 await self.while_live(leg.invite(ticket.uri, caller_id=first.caller_id, srtp=ticket.srtp))
             async with asyncio.timeout(first.ring_seconds + DIAL_GRACE_SECONDS):
                 await self.while_live(self._established.wait())
+            self._accepted = True
+            await self.while_live(self._media_up.wait())
         except TimeoutError:
             await self.hangup()
             raise NotAnswered(408, "Request Timeout") from None
@@ -193,8 +195,6 @@ class LiveLine:
                     await leg.hangup()
                     await asyncio.shield(self._gone)
             raise
-        self._accepted = True
-        await self.while_live(self._media_up.wait())
         self._state = LineState.ANSWERED
 
     async def ring(self) -> None:

@@ -157,13 +157,12 @@ class PjLeg:
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.audioConfSlot >= 0:
                 ours = media.status == pj.PJSUA_CALL_MEDIA_LOCAL_HOLD
                 self.mix.moved(call.getAudioMedia(index), held=ours)
-                held = media.status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD
                 # A 2xx has made the state another one by now.
-                early = info.state == pj.PJSIP_INV_STATE_EARLY
-                self.emit(MediaUp(held=held, early=early))
+                self.emit(MediaUp(early=info.state == pj.PJSIP_INV_STATE_EARLY))
                 return
         # Inactive both ways: the slot that it had may be somebody else's soon.
         self.mix.moved(None, held=False)
+        self.emit(MediaUp(early=False))
 
     def on_transaction(self, transaction: pj.SipTransaction) -> None:
         """In the pjsua2 thread."""
