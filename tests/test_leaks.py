@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -46,7 +47,9 @@ def small_suite(pytester: pytest.Pytester, repository: Path) -> pytest.Pytester:
     for name in ("conftest.py", "leaks.py"):
         shutil.copy(repository / "tests" / name, pytester.path / "tests" / name)
     conftest = pytester.path / "tests" / "conftest.py"
-    conftest.write_text(conftest.read_text().replace("GRACE_SECONDS = 3.0", "GRACE_SECONDS = 0.2"))
+    text, times = re.subn(r"^GRACE_SECONDS = .*$", "GRACE_SECONDS = 0.2", conftest.read_text(), flags=re.M)
+    assert times == 1
+    conftest.write_text(text)
     pytester.makeini("[pytest]\nasyncio_mode = auto\npythonpath = .\naddopts = --import-mode=importlib")
     return pytester
 

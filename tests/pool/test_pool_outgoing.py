@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.phone import phone
-from tests.pool.bare import bare, sdp
+from tests.pool.bare import PATIENCE_SECONDS, bare, sdp
 from tests.pool.conftest import GREET, GREET_AND_RECORD, MakeWorld, World, order_for, transfer_to
 from voice.commands import Command, Kind, Result
 from voice.pool.orders import CallOrder, FirstLeg
@@ -159,6 +159,22 @@ async def test_a_node_that_stops_cancels_what_rings(world: MakeWorld) -> None:
     assert (ended.status, ended.reason) == (CallStatus.FAILED, "the test is over")
 
 
+async def test_a_process_that_leaves_cancels_what_has_not_rung_yet(world: MakeWorld) -> None:
+    """RFC 3261 section 9.1: CANCEL follows the first response, so the process waits for it."""
+    async with bare("sip:bob@127.0.0.1:9") as bob:
+        async with world() as here:
+            await place(here, bob.address)
+            invite = await bob.message("INVITE")
+            leaving = asyncio.create_task(here.pool.stop("the test is over"))
+            await asyncio.sleep(0.3)
+            bob.answer(invite, "100 Trying")
+            bob.ok(await bob.message("CANCEL"))
+            bob.answer(invite, "487 Request Terminated")
+            await leaving
+        ended = await here.notes.first(CallEnded)
+    assert (ended.status, ended.reason) == (CallStatus.FAILED, "the test is over")
+
+
 async def test_a_process_that_dies_while_it_calls_has_failed(world: MakeWorld) -> None:
     async with world() as here, bare("sip:bob@127.0.0.1:9") as bob:
         order = await place(here, bob.address)
@@ -238,7 +254,10 @@ async def test_legs_are_added_held_and_hung_up(world: MakeWorld) -> None:
         assert await do(Kind.ADD_LEG, body=f"sip:carol@{await carol.address()}") is Result.DONE
         await carol.event("state", state="CONFIRMED")
         added = here.desk.plans[-1].leg_id
-        assert await do(Kind.HOLD, added) is Result.DONE
+        # Carol knows that she is in the call a moment before its process does.
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await do(Kind.HOLD, added) is not Result.DONE:
+                await asyncio.sleep(0.01)
         await carol.event("media", status=3)
         assert await do(Kind.UNHOLD, added) is Result.DONE
         assert await do(Kind.HOLD, order.leg_id) is Result.DONE

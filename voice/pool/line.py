@@ -189,7 +189,7 @@ class LiveLine:
                 raise
             raise NotAnswered(self._refusal.status, self._refusal.reason) from None
         except BaseException:
-            # CANCEL waits for the first response (RFC 3261 section 9.1): the process may not leave before.
+            # The process may not leave before the far end knows.
             with contextlib.suppress(MediaError, TimeoutError):
                 async with asyncio.timeout(CANCEL_SECONDS):
                     await leg.hangup()

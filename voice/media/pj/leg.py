@@ -6,6 +6,8 @@ over with `PjThread.run`.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -46,6 +48,9 @@ log = logging.getLogger(__name__)
 
 DECLINE = 603
 """Whom a caller reaches is for its callflow to say, not for REFER (RFC 3515) or Replaces (RFC 3891)."""
+
+RESPONSE_SECONDS = 1.0
+"""How long a hangup waits for the first response to the INVITE: the next hop is the edge, over loopback."""
 
 
 class _Call(pj.Call):  # type: ignore[misc]  # pjsua2 has no types
@@ -95,6 +100,9 @@ class PjLeg:
         self._invite = ""
         self._answer_headers: dict[str, str] = {}
         self._hung_up = False
+        self._heard = asyncio.Event()
+        """Set, unless an INVITE of ours waits for its first response."""
+        self._heard.set()
         self._statistics: MediaStats | None = None
 
     # -- the pjsua2 thread's side ------------------------------------------------------------
@@ -225,6 +233,7 @@ class PjLeg:
         self._sink = sink
 
     def _deliver(self, event: LegEvent) -> None:
+        self._heard.set()
         if self._sink is not None:
             self._sink(event)
 
@@ -234,7 +243,12 @@ class PjLeg:
         return self._call
 
     async def invite(self, target: str, *, caller_id: str, srtp: SrtpPolicy) -> None:
-        await self.thread.run(lambda: self._engine.place(self, target, caller_id, srtp))
+        self._heard.clear()
+        try:
+            await self.thread.run(lambda: self._engine.place(self, target, caller_id, srtp))
+        except MediaError:
+            self._heard.set()
+            raise
 
     async def ring(self) -> None:
         await self.thread.run(lambda: self._answer(180, "Ringing"))
@@ -260,7 +274,14 @@ class PjLeg:
         self._answer(status, reason)
 
     async def hangup(self) -> None:
-        await self.thread.run(self.hang_up_now)
+        try:
+            # CANCEL may follow the first response only (RFC 3261 section 9.1).  Hung up before, the stack
+            # says that the call is over, and a process that leaves then never sends the CANCEL.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RESPONSE_SECONDS):
+                    await self._heard.wait()
+        finally:
+            await self.thread.run(self.hang_up_now)
 
     def hang_up_now(self) -> None:
         """In the pjsua2 thread."""
