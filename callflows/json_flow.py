@@ -32,6 +32,13 @@ _RENAMED: Final[Mapping[str, Mapping[str, str]]] = {
 """MessageBird's name of an option -> the one in the model, by action."""
 _TRUTHS: Final = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "false"}
 """Ways of writing a truth value, in lower case -> the model's (reference, section 0.14)."""
+_UNSET: Final[Mapping[str, tuple[Any, ...]]] = {
+    "title": (None, 0, ""),
+    "record": (None, 0, "", "0"),
+    "maxDuration": (None, 0, "", "0"),
+}
+"""What says nothing: clients with typed objects send zeros for what was not set.  A title may be "0"."""
+
 STEP_FIELDS: Final = ("onKeypressGoto", "onKeypressVar", "endKey", "maxNumKeys")
 _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "say": ("payload", "language", "voice", "speed", "early", "repeat", "ifMachine", "machineTimeout"),
@@ -66,8 +73,8 @@ def from_json(value: Any) -> Callflow:
         raise _refused("The document is no object.", 'Write {"steps": [{"action": "hangup"}]}.')
     said = {
         name: _text(flow.get(name.lower()))
-        for name in ("title", "record", "maxDuration")
-        if flow.get(name.lower()) not in (None, 0, "0", "")
+        for name, unset in _UNSET.items()
+        if flow.get(name.lower()) not in unset
     }
     if "record" in said:
         said["record"] = _TRUTHS.get(said["record"].lower(), said["record"])

@@ -34,6 +34,13 @@ def test_what_compact_xml_says_is_read_back(flow: Callflow) -> None:
         assert parse_compact(written) == flow
 
 
+def test_a_title_of_nought_is_a_title() -> None:
+    flow = parse_compact('<CallFlow title="0" record="0" maxDuration="0"><Hangup id="a"/></CallFlow>')
+    assert (flow.title, flow.record, flow.max_duration) == ("0", False, None)
+    assert from_json(to_json(flow)) == flow
+    assert from_json({**to_json(flow), "title": 0}).title is None
+
+
 @given(callflows)
 def test_one_door_reads_all_three(flow: Callflow) -> None:
     assert read_callflow(to_canonical(flow)) == flow
