@@ -67,7 +67,7 @@ class PjPlayback:
         """In the pjsua2 thread."""
         if self._player is not None:
             self._leg.mix.drop_source(self._player)
-            destroy(self._player)
+            self._leg.thread.destroy_later(self._player)
             self._player = None
 
     async def finished(self) -> None:

@@ -66,12 +66,14 @@ class Mix:
 
     def _silence(self) -> None:
         """What the leg heard so far it hears no longer."""
-        ears = [*self._whole_sinks, *([] if self._sound is None else [self._sound])]
         for source in [*self._sources, *(peer._sound for peer in self._peers if peer._sound is not None)]:
-            for ear in ears:
-                # Two that are not joined are as good.
-                with contextlib.suppress(pj.Error):
-                    source.stopTransmit(ear)
+            self._mute(source)
+
+    def _mute(self, source: pj.AudioMedia) -> None:
+        for ear in [*self._whole_sinks, *([] if self._sound is None else [self._sound])]:
+            # Two that are not joined are as good.
+            with contextlib.suppress(pj.Error):
+                source.stopTransmit(ear)
 
     def add_source(self, source: pj.AudioMedia) -> None:
         """A file or tone that the leg hears from now on."""
@@ -79,9 +81,10 @@ class Mix:
         self._let_hear(source)
 
     def drop_source(self, source: pj.AudioMedia) -> None:
-        """The source will be destroyed."""
+        """The leg hears it no longer, and it will be destroyed."""
         if source in self._sources:
             self._sources.remove(source)
+            self._mute(source)
 
     def add_sink(self, sink: pj.AudioMedia, *, whole: bool) -> None:
         """What gets what the leg says from now on; `whole`: and what it hears."""

@@ -24,6 +24,7 @@ import pjsua2 as pj
 
 from sip_config.model import SrtpPolicy
 from voice.media.pj.endpoint import create_quietly, destroy, encrypt
+from voice.media.pj.thread import LINGER_SECONDS
 
 KINDS = {
     "udp": pj.PJSIP_TRANSPORT_UDP,
@@ -253,6 +254,9 @@ class Phone:
             if self.call.status is None:
                 self.call.hangup(pj.CallOpParam())
                 self._poll_for(0.5)
+            if self.options.play:
+                # As in `PjThread.destroy_later`.
+                self._poll_for(LINGER_SECONDS)
             self.call.close()
         destroy(self.account)
         self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)

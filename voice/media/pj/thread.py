@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -29,12 +31,17 @@ T = TypeVar("T")
 POLL_MS = 5_000
 """The longest wait; pjsip shortens it by itself to its next timer."""
 
+LINGER_SECONDS = 0.2
+"""The stack tells a player of its file's end from another thread, a moment after the end."""
+
 
 class PjThread:
     """Runs jobs against pjsua2, and its event handling, in one thread of its own."""
 
     def __init__(self) -> None:
         self._jobs: deque[Callable[[], None]] = deque()
+        self._lingering: deque[tuple[float, pj.AudioMedia]] = deque()
+        """When each is due, in order."""
         self._wakeup = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._address: tuple[str, int] | None = None
         self._stopping = False
@@ -88,6 +95,21 @@ class PjThread:
         self.post(work)
         return await future
 
+    def destroy_later(self, player: pj.AudioMedia) -> None:
+        """Destroys a player that nobody hears any more, once the stack has told it all.  In the thread.
+
+        Destroyed at once, one that just came to the end of its file would be told so after its end, and the
+        process would die of it with all of its calls.
+        """
+        self._lingering.append((time.monotonic() + LINGER_SECONDS, player))
+
+    def _destroy_due(self) -> int:
+        """Milliseconds until the next is due, or until there is something else to do."""
+        now = time.monotonic()
+        while self._lingering and self._lingering[0][0] <= now:
+            destroy(self._lingering.popleft()[1])
+        return min(POLL_MS, math.ceil(1000 * (self._lingering[0][0] - now))) if self._lingering else POLL_MS
+
     async def stop(self) -> None:
         """Ends the thread after the jobs posted so far, and waits for it."""
         self.post(self._stop)
@@ -118,8 +140,12 @@ class PjThread:
         while not self._stopping:
             while self._jobs:
                 _do(self._jobs.popleft())
+            wait_ms = self._destroy_due()
             if not self._stopping:
-                self.endpoint.libHandleEvents(POLL_MS)
+                self.endpoint.libHandleEvents(wait_ms)
+        for due, player in self._lingering:
+            time.sleep(max(0.0, due - time.monotonic()))
+            destroy(player)
         # Without a network: the calls are over, and the flag spares a second of waiting for nobody.
         self.endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
         destroy(self.endpoint)
