@@ -136,7 +136,7 @@ async def _killed_again_and_again(node: Served, load: Load, session: aiohttp.Cli
         for number in range(1, KILLS + 1):
             await asyncio.sleep(dice.uniform(0.0, 0.6))
             # A slow machine would kill a node that has hardly been asked for anything.
-            await load.reaches(2 * number)
+            await load.reaches(2 * number + 1)
             await node.kill()
             await node.start()
     finally:
@@ -172,7 +172,7 @@ async def test_fifty_kills_lose_nothing_and_call_nobody_twice(tmp_path: Path) ->
             await _told_of(receiver, ends)
     finally:
         await runner.cleanup()
-    assert len(ends) >= 2 * KILLS
+    assert len(ends) > 100, "the load was too small to mean anything"
     assert [number for number, times in called.items() if len(times) > 1] == []
     # Who was dialled as the node died may have heard it ring, no more: that is on record as a failure.
     cut_off = [call_id for call_id, end in ends.items() if end["status"] == "failed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
@@ -199,12 +200,18 @@ def test_nothing_that_comes_breaks_the_edge(body: bytes) -> None:
     "line", [b"a=crypto:1 " + b"A" * 100, b"a=crypto:" + b"1 " * 50, b"m=" + b"x" * 100, KEY, b"\r\r\r\r"]
 )
 def test_the_cost_is_linear(line: bytes) -> None:
-    """A body as large as a datagram carries costs 5 ms; the bound leaves room for a garbage collection."""
+    """A body as large as a datagram carries costs less than 50 ms on any machine that runs this."""
     body = PLAIN + line * (60_000 // len(line))
-    begun = time.process_time()
-    offer_breach(invite(body), Sides(OPTIONAL, REQUIRED))
-    Exchange(invite(body), Sides(OPTIONAL, REQUIRED), from_caller=True)
-    assert time.process_time() - begun < 1.0
+    # What all tests before left behind would be collected at this one's cost.
+    gc.disable()
+    try:
+        begun = time.process_time()
+        offer_breach(invite(body), Sides(OPTIONAL, REQUIRED))
+        Exchange(invite(body), Sides(OPTIONAL, REQUIRED), from_caller=True)
+        cost = time.process_time() - begun
+    finally:
+        gc.enable()
+    assert cost < 0.05
 
 
 def invite(body: bytes) -> Request:
