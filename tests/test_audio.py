@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,16 @@ def test_a_prompt_is_found_after_what_a_call_does_to_it() -> None:
     heard = listen(recording, PROMPT)
     assert heard.score > 0.9
     assert heard.at == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("milliseconds", [20, 60, 120, 300])
+def test_a_prompt_that_a_busy_machine_held_up_four_times_is_found(milliseconds: int) -> None:
+    cuts = [0, 5_000, 13_000, 18_500, 25_200, PROMPT.size]
+    parts = [PROMPT[start:end] for start, end in itertools.pairwise(cuts)]
+    stalled = np.concatenate([piece for part in parts for piece in (part, silence(milliseconds / 1000))])
+    heard = listen(np.concatenate([silence(0.5), through_g711(stalled), silence(1)]), PROMPT)
+    assert heard.score > 0.9
+    assert heard.at == pytest.approx(0.5, abs=0.01)
 
 
 def test_another_voice_is_not_taken_for_it() -> None:

@@ -2,7 +2,7 @@
 
 Sound that went through a call is delayed, quantised by G.711, cut into packets by two clocks that
 differ, and now and then patched where a packet came late.  So speech is judged piece by piece, each
-piece allowed to lie a little off.
+piece allowed to lie a little off, and to be torn once where a busy machine held the sound up.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ ANCHORS = 8
 """Loud pieces that are looked for everywhere, in case some of them were lost."""
 SLACK_SECONDS = 0.08
 """How far a piece may lie from where the piece before it puts it: a jitter buffer skips whole packets."""
+STALL_SECONDS = 0.6
+"""How far a piece is looked for that is not there: a machine with too much to do may stop for so long."""
+TEARS = tuple(part / 8 for part in range(1, 8))
+"""Where a piece that does not fit as a whole may be torn."""
 RECOGNISED = 0.8
 """A `Heard.score` from here on is the prompt; other words stay below 0.35."""
 
@@ -64,37 +68,63 @@ def listen(recording: Samples, prompt: Samples, *, rate: int = RATE) -> Heard:
     """Looks for the prompt in the recording, wherever it lies."""
     length = round(PIECE_SECONDS * rate)
     pieces = [(start, prompt[start : start + length]) for start in range(0, prompt.size, length)]
-    loudest = max((float(np.sum(np.square(piece))) for _, piece in pieces), default=0.0)
+    loudest = max((_energy(piece) for _, piece in pieces), default=0.0)
     audible = [
         (start, piece)
         for start, piece in pieces
-        if piece.size >= length // 2 and float(np.sum(np.square(piece))) > 0.02 * loudest
+        if piece.size >= length // 2 and _energy(piece) > 0.02 * loudest
     ]
     if loudest == 0.0 or not audible:
         return Heard(score=0.0, at=0.0, pieces=())
 
     # One loud piece that is surely there says where the prompt lies; the others are looked for around there.
-    loud = sorted(audible, key=lambda one: float(np.sum(np.square(one[1]))))[-ANCHORS:]
+    loud = sorted(audible, key=lambda one: _energy(one[1]))[-ANCHORS:]
     anchors = [(_best(recording, piece, 0, recording.size), (start, piece)) for start, piece in loud]
     (at, _), anchor = max(anchors, key=lambda one: one[0][1])
-    offset = at - anchor[0]
-    slack = round(SLACK_SECONDS * rate)
+    index = [start for start, _ in audible].index(anchor[0])
     scores: dict[int, float] = {}
     places: dict[int, int] = {}
-    index = [start for start, _ in audible].index(anchor[0])
     for direction in (audible[index:], audible[index::-1]):
-        here = offset
+        offset = at - anchor[0]
         for start, piece in direction:
-            place, score = _best(recording, piece, start + here - slack, start + here + slack)
-            scores[start], places[start] = score, place - start
+            place, score = _near(recording, piece, start + offset, rate)
+            scores[start], places[start] = score, place
             if score > 0.5:
-                here = place - start
-    energies = {start: float(np.sum(np.square(piece))) for start, piece in audible}
+                offset = place - start
+    energies = {start: _energy(piece) for start, piece in audible}
     score = sum(scores[start] * energies[start] for start in scores) / sum(energies.values())
-    first = min(places)
     return Heard(
-        score=max(0.0, score), at=places[first] / rate, pieces=tuple(scores[start] for start, _ in audible)
+        score=max(0.0, score),
+        at=places[min(places)] / rate,
+        pieces=tuple(scores[start] for start, _ in audible),
     )
+
+
+def _near(recording: Samples, piece: Samples, place: int, rate: int) -> tuple[int, float]:
+    """Where around the place the piece lies, and how well it fits there, whole or torn once."""
+    slack, stall = round(SLACK_SECONDS * rate), round(STALL_SECONDS * rate)
+    found, score = _best(recording, piece, place - slack, place + slack)
+    if score <= 0.5:
+        found, score = max(
+            (found, score), _best(recording, piece, place - stall, place + stall), key=lambda one: one[1]
+        )
+    if score > 0.9:
+        return found, score
+    return found, max(
+        score, *(_torn(recording, piece, round(tear * piece.size), found, slack) for tear in TEARS)
+    )
+
+
+def _torn(recording: Samples, piece: Samples, tear: int, place: int, slack: int) -> float:
+    """How well the piece fits when what follows the tear may lie elsewhere than what precedes it."""
+    return sum(
+        _best(recording, part, place + start - slack, place + start + slack)[1] * _energy(part)
+        for start, part in ((0, piece[:tear]), (tear, piece[tear:]))
+    ) / _energy(piece)
+
+
+def _energy(samples: Samples) -> float:
+    return float(np.sum(np.square(samples)))
 
 
 def _best(recording: Samples, piece: Samples, low: int, high: int) -> tuple[int, float]:
@@ -108,7 +138,7 @@ def _best(recording: Samples, piece: Samples, low: int, high: int) -> tuple[int,
     products = product[: stretch.size - piece.size + 1]
     sums = np.concatenate(([0.0], np.cumsum(np.square(stretch))))
     energies = sums[piece.size :] - sums[: -piece.size]
-    scale = np.sqrt(np.maximum(energies, 1e-9) * np.sum(np.square(piece)))
+    scale = np.sqrt(np.maximum(energies, 1e-9) * max(_energy(piece), 1e-9))
     correlations = products / scale
     best = int(np.argmax(correlations))
     return low + best, float(correlations[best])
