@@ -13,6 +13,7 @@ import numpy as np
 from voice.speech.ears import RATE, Heard, Samples, listen, read_wav
 
 __all__ = [
+    "ARRIVES",
     "RATE",
     "Heard",
     "Samples",
@@ -27,6 +28,14 @@ __all__ = [
     "tone_spans",
     "write_wav",
 ]
+
+
+ARRIVES = 0.5
+"""The share of a tone's length that is heard at least after a call.
+
+Nearly all is usual, but a machine that stops for moments costs a call some packets, and tests of what
+sounds where are not to fail of that.  What comes through whole is judged where no clock is waited for.
+"""
 
 
 def write_wav(path: Path | str, samples: Samples, rate: int = RATE) -> Path:

@@ -20,7 +20,7 @@ EU1, EU2, US1 = (
     Pop(name="eu2", region=Region.EU),
     Pop(name="us1", region=Region.US),
 )
-QUICK = PopRelay(key=bytes(32), interval_seconds=0.3, misses_until_down=3, silence_seconds=0.4)
+QUICK = PopRelay(key=bytes(32), interval_seconds=0.5, misses_until_down=3, silence_seconds=0.8)
 
 
 async def drilled(

@@ -17,8 +17,11 @@ CLEAR = 0.6
 
 Other words stay below 0.35.  Usual is above 0.9, but a busy machine may cost a call some packets.
 """
-SEAMLESS = 0.25
-"""Seconds of silence that a busy machine may put into a tone.  Whatever ends a stream costs more."""
+SEAMLESS = 0.7
+"""Seconds of silence that a machine which stops for moments may put into a tone.
+
+Whatever ends a stream ends it for good or until a new process is there, which takes longer.
+"""
 
 WAV_HEADER_BYTES = 44
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audio import read_wav, tone_seconds
+from tests.audio import ARRIVES, read_wav, tone_seconds
 from tests.e2e.conftest import Voices
 from tests.e2e.flows import flow, record
 from tests.e2e.node import account, pbx_arguments, stored
@@ -68,7 +68,7 @@ async def test_a_call_that_died_with_its_node_is_closed_with_its_legs_and_record
     (recording,) = history.recordings
     assert recording.status == "done"
     assert recording.path is not None
-    assert tone_seconds(read_wav(recording.path), 1000) > 1.5
+    assert tone_seconds(read_wav(recording.path), 1000) > 2 * ARRIVES
 
 
 async def test_a_call_that_outlived_its_node_is_left_to_its_process(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audio import listen, read_wav, tone_seconds
+from tests.audio import ARRIVES, listen, read_wav, tone_seconds
 from tests.baresip import baresip
 from tests.e2e.conftest import Voices
 from tests.e2e.ears import CLEAR
@@ -77,7 +77,7 @@ async def test_a_callflow_over_tls(authority: Authority, voices: Voices, tmp_pat
             await pbx.do("hangup")
             assert await pbx.ended() == 200
         prompt = await here.prompt()
-        assert tone_seconds(await here.recording(), 1000) > 0.8
+        assert tone_seconds(await here.recording(), 1000) > ARRIVES
     assert listen(read_wav(heard), prompt).score > CLEAR
 
 
@@ -155,7 +155,7 @@ async def test_baresip_calls_over_tls(authority: Authority, voices: Voices, tmp_
             await caller.event("CALL_CLOSED")
         ended = await here.ended()
         assert ended.reason == "The callflow came to its end."
-        assert tone_seconds(await here.recording(), 1000) > 0.8
+        assert tone_seconds(await here.recording(), 1000) > ARRIVES
 
 
 async def test_a_hangup_signal_reads_certificates_anew(authority: Authority, tmp_path: Path) -> None:

@@ -160,13 +160,15 @@ async def test_a_good_caller_goes_on_beside_an_attack() -> None:
     phone = Phone()
 
     async def lasts(_field: Field) -> str:
-        await asyncio.sleep(2.2)
+        async with asyncio.timeout(10):
+            while phone.good_calls < 3:
+                await asyncio.sleep(0.05)
         return "nothing"
 
     async with ringing(phone) as aim:
         (result,) = await run(aim, [an_attack(lasts)])
     assert result.verdict is Verdict.PASS
-    assert phone.good_calls == 4, "one before, one after, and two meanwhile"
+    assert phone.good_calls >= 4, "one before, one after, and two meanwhile"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from callflows.ports import Prompt, Recorded, RecordingPlace, Unavailable
-from tests.audio import Samples, read_wav, tone, tone_seconds, write_wav
+from tests.audio import ARRIVES, Samples, read_wav, tone, tone_seconds, write_wav
 from tests.media.conftest import Stage
 from voice.media.seam import MediaError
 from voice.pool.line import LiveLine
@@ -50,9 +50,9 @@ async def test_a_whole_recording_has_the_prompt_too(
         await own.stop()
         await whole.stop()
     mixed, single = read_wav(tmp_path / "whole.wav"), read_wav(tmp_path / "own.wav")
-    assert there(mixed, CALLER) > 0.7
-    assert there(mixed, PROMPT) == pytest.approx(1.0, abs=0.15)
-    assert there(single, CALLER) > 0.7
+    assert there(mixed, CALLER) > ARRIVES
+    assert ARRIVES < there(mixed, PROMPT) < 1.15
+    assert there(single, CALLER) > ARRIVES
     assert there(single, PROMPT) == 0
 
 
@@ -63,9 +63,11 @@ async def test_a_whole_recording_has_everybody_on_the_call_and_each_side_can_be_
         whole, own = await both(line, tmp_path)
         async with stage.party(line, "--play", sounds[CALLEE], "--loop") as (party, _):
             bridge = asyncio.create_task(line.bridge(party))
+            began = asyncio.get_running_loop().time()
             side = await party.record(place(tmp_path / "side.wav"))
             await asyncio.sleep(1.0)
             callees: Recorded = await side.stop()
+            took = asyncio.get_running_loop().time() - began
             await party.hangup()
             await bridge
         async with stage.party(line, "--play", sounds[THIRD], "--loop") as (party, _):
@@ -77,13 +79,13 @@ async def test_a_whole_recording_has_everybody_on_the_call_and_each_side_can_be_
         recorded = await whole.stop()
     mixed, single, other = (read_wav(tmp_path / f"{name}.wav") for name in ("whole", "own", "side"))
     assert recorded.seconds > 2.0
-    assert there(mixed, CALLER) > 1.8
-    assert there(mixed, CALLEE) == pytest.approx(1.0, abs=0.3)
-    assert there(mixed, THIRD) == pytest.approx(1.0, abs=0.3)
+    assert there(mixed, CALLER) > 2 * ARRIVES
+    assert ARRIVES < there(mixed, CALLEE) < recorded.seconds - ARRIVES
+    assert ARRIVES < there(mixed, THIRD) < recorded.seconds - ARRIVES
     assert there(single, CALLEE) == 0
     assert there(single, THIRD) == 0
-    assert callees.seconds == pytest.approx(1.0, abs=0.2)
-    assert there(other, CALLEE) > 0.7
+    assert callees.seconds == pytest.approx(took, abs=0.3)
+    assert there(other, CALLEE) > ARRIVES
     assert there(other, CALLER) == 0
 
 
@@ -115,11 +117,11 @@ async def test_recordings_go_on_through_a_hold_of_the_far_end(
         results = [await own.stop(), await whole.stop()]
         took = asyncio.get_running_loop().time() - began
     for recorded in results:
-        assert recorded.seconds == pytest.approx(took, abs=0.2)
+        assert recorded.seconds == pytest.approx(took, abs=0.3)
     mixed = read_wav(tmp_path / "whole.wav")
-    assert there(mixed, PROMPT) == pytest.approx(1.0, abs=0.15)
-    assert there(mixed[-3200:], CALLER) > 0.3
-    assert there(read_wav(tmp_path / "own.wav")[-3200:], CALLER) > 0.3
+    assert ARRIVES < there(mixed, PROMPT) < 1.15
+    assert there(mixed[-3200:], CALLER) > 0.1
+    assert there(read_wav(tmp_path / "own.wav")[-3200:], CALLER) > 0.1
 
 
 async def test_what_the_stack_says_of_a_file_that_cannot_be_written_is_logged(

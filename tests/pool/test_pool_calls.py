@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audio import read_wav, tone, tone_seconds, write_wav
+from tests.audio import ARRIVES, read_wav, tone, tone_seconds, write_wav
 from tests.phone import phone
 from tests.pool.conftest import GREET_AND_RECORD, MakeWorld
 from voice.pool.orders import PoolFull
@@ -54,11 +54,11 @@ async def test_a_caller_hears_the_prompt_and_is_recorded(
         ended = await here.notes.first(CallEnded)
         media = await here.notes.first(LegMedia)
         started = await here.notes.first(RecordingStarted)
-    assert tone_seconds(read_wav(heard), 440) > 0.9
+    assert tone_seconds(read_wav(heard), 440) > ARRIVES
     recording = read_wav(started.path)
     assert done.status == "done"
     assert done.seconds == pytest.approx(len(recording) / 8000, abs=0.01)
-    assert tone_seconds(recording, 1000) > 1.0
+    assert tone_seconds(recording, 1000) > 1.5 * ARRIVES
     assert ended.status is CallStatus.ENDED
     assert media.leg_id == order.leg_id
     assert media.codec.startswith("PCMA")
@@ -92,7 +92,7 @@ async def test_a_recording_of_a_killed_process_is_playable_and_its_far_end_gets_
         assert here.desk.lost == [worker.seat]
         await here.pool.warm()
     assert done.status == "done"
-    assert tone_seconds(read_wav(path), 1000) > done.seconds - 0.5 > 1.0
+    assert tone_seconds(read_wav(path), 1000) > done.seconds * ARRIVES > 3 * ARRIVES * 0.8
     assert ended.status is CallStatus.FAILED
     assert "SIGKILL" in ended.reason
     assert died.call_id == order.call_id
@@ -235,8 +235,8 @@ async def test_a_dial_bridges_both_ways_and_ends_when_the_callee_hangs_up(
         assert await callee.ended() == 200
         step = await here.notes.first(StepFinished)
         ended = await here.notes.first(CallEnded)
-    assert tone_seconds(read_wav(caller_heard), 600) > 2.0
-    assert tone_seconds(read_wav(callee_heard), 1000) > 1.5
+    assert tone_seconds(read_wav(caller_heard), 600) > 3 * ARRIVES
+    assert tone_seconds(read_wav(callee_heard), 1000) > 2.5 * ARRIVES
     assert step.outcome == "answered"
     assert ended.status is CallStatus.ENDED
 
