@@ -55,8 +55,9 @@ class Heard:
     score: float
     """0.0 to 1.0: the correlation of its pieces, weighted by energy.
 
-    Of the same file through a call above 0.9; of the same words spoken anew by espeak-ng 0.6 to 0.75 (it
-    puts noise of its own into each utterance: compare with the very file); of other words below 0.35.
+    Of the same file through a call above 0.9; of the same words spoken anew by espeak-ng below 0.9 (it
+    puts noise of its own into each utterance: compare with the very file); of the same words by another
+    voice below 0.5; of other words below 0.35.
     """
     at: float
     """Where it begins in the recording, in seconds."""
