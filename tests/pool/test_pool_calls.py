@@ -92,7 +92,8 @@ async def test_a_recording_of_a_killed_process_is_playable_and_its_far_end_gets_
         assert here.desk.lost == [worker.seat]
         await here.pool.warm()
     assert done.status == "done"
-    assert tone_seconds(read_wav(path), 1000) > done.seconds * ARRIVES > 3 * ARRIVES * 0.8
+    assert done.seconds > 2.4
+    assert tone_seconds(read_wav(path), 1000) > done.seconds * ARRIVES
     assert ended.status is CallStatus.FAILED
     assert "SIGKILL" in ended.reason
     assert died.call_id == order.call_id

@@ -68,36 +68,37 @@ class Heard:
 def listen(recording: Samples, prompt: Samples, *, rate: int = RATE) -> Heard:
     """Looks for the prompt in the recording, wherever it lies."""
     length = round(PIECE_SECONDS * rate)
-    pieces = [(start, prompt[start : start + length]) for start in range(0, prompt.size, length)]
-    loudest = max((_energy(piece) for _, piece in pieces), default=0.0)
+    pieces = {start: prompt[start : start + length] for start in range(0, prompt.size, length)}
+    energies = {start: _energy(piece) for start, piece in pieces.items()}
+    loudest = max(energies.values(), default=0.0)
     audible = [
-        (start, piece)
-        for start, piece in pieces
-        if piece.size >= length // 2 and _energy(piece) > 0.02 * loudest
+        start
+        for start, piece in pieces.items()
+        if piece.size >= length // 2 and energies[start] > 0.02 * loudest
     ]
-    if loudest == 0.0 or not audible:
+    if not audible:
         return Heard(score=0.0, at=0.0, pieces=())
 
     # One loud piece that is surely there says where the prompt lies; the others are looked for around there.
-    loud = sorted(audible, key=lambda one: _energy(one[1]))[-ANCHORS:]
-    anchors = [(_best(recording, piece, 0, recording.size), (start, piece)) for start, piece in loud]
-    (at, _), anchor = max(anchors, key=lambda one: one[0][1])
-    index = [start for start, _ in audible].index(anchor[0])
+    loud = sorted(audible, key=energies.__getitem__)[-ANCHORS:]
+    found = [(_best(recording, pieces[start], 0, recording.size), start) for start in loud]
+    (at, _), anchor = max(found, key=lambda one: one[0][1])
+    index = audible.index(anchor)
     scores: dict[int, float] = {}
     places: dict[int, int] = {}
     for direction in (audible[index:], audible[index::-1]):
-        offset = at - anchor[0]
-        for start, piece in direction:
-            place, score = _near(recording, piece, start + offset, rate)
-            scores[start], places[start] = score, place
-            if score > 0.5:
-                offset = place - start
-    energies = {start: _energy(piece) for start, piece in audible}
-    score = sum(scores[start] * energies[start] for start in scores) / sum(energies.values())
+        offset = at - anchor
+        for start in direction:
+            places[start], scores[start] = _near(recording, pieces[start], start + offset, rate)
+            if scores[start] > 0.5:
+                offset = places[start] - start
+    score = sum(scores[start] * energies[start] for start in audible) / sum(
+        energies[start] for start in audible
+    )
     return Heard(
         score=max(0.0, score),
-        at=places[min(places)] / rate,
-        pieces=tuple(scores[start] for start, _ in audible),
+        at=places[audible[0]] / rate,
+        pieces=tuple(scores[start] for start in audible),
     )
 
 
