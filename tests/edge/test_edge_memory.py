@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -34,14 +34,6 @@ WATCHED = (
     "Invite", "Branch", "Relay", "Crossing", "Passage", "Alarm", "LiveCall", "Leg", "ServerTransaction",
     "ClientTransaction", "Request", "Response", "Target", "Hop",
 )  # fmt: skip
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def alive() -> Counter[str]:

@@ -7,12 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.edge.platform import KEY, configuration
-from tests.edge.test_edge_memory import alive, no_collector
+from tests.edge.test_edge_memory import alive
 from tests.edge.world import BASE, CARRIER, EDGE, NUMBER, PBX, SDP, Agent, World, gateway
 from voice.edge.settings import PopRelay
 from voice.sip.message import Request
-
-__all__ = ["no_collector"]
 
 EU1 = "4.4.4.5"
 PLAIN = f"sip:{NUMBER}@acme.{BASE}"
